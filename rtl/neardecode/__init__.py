@@ -1,0 +1,1 @@
+"""The hardware: a memory system for LLM decode as synthesisable Amaranth RTL."""

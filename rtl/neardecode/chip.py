@@ -1,0 +1,173 @@
+"""One chip: flash channels, a MAC slice behind each, and a router that gathers their results."""
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Array, Module, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.utils import ceil_log2
+
+from neardecode.compute.command import ActivationBlock, SliceCommand
+from neardecode.compute.slice import MacSlice
+from neardecode.config import (
+    ChannelCause,
+    ChannelEvent,
+    Config,
+    LinkCause,
+    RouterCause,
+    SliceCause,
+)
+from neardecode.fabric.link import Link
+from neardecode.fabric.router import Router
+from neardecode.flash.bus import CoreDieBus
+from neardecode.flash.channel import FlashChannel
+from neardecode.lib.credit import CreditReceiver
+from neardecode.lib.flit import FlitKind, FlitLayout, TrafficClass
+
+__all__ = ["Chip", "counter_names"]
+
+
+def counter_names(config: Config) -> tuple[str, ...]:
+    """What stands at each counter address: ``instance.cause``, or ``instance:event``."""
+    names: list[str] = []
+    for channel in range(config.flash.channels):
+        names += [f"flash{channel}.{cause.name.lower()}" for cause in ChannelCause]
+        names += [f"flash{channel}:{event.name.lower()}" for event in ChannelEvent]
+        names += [f"slice{channel}.{cause.name.lower()}" for cause in SliceCause]
+        names += [f"link{channel}.{cause.name.lower()}" for cause in LinkCause]
+    names += [f"router.{cause.name.lower()}" for cause in RouterCause]
+    return tuple(names)
+
+
+class Chip(wiring.Component):
+    """Slices that read their flash channels, and the way of their results to the host.
+
+    A result leaves its slice over a link to the router and from there over another link to the
+    host's buffer.
+
+    Parameters:
+        config: A configuration.
+
+    Members:
+        commands: In(stream of {slice, command}).
+        activations: In(stream of {slice, block}).
+        results: Out(stream of `FlitLayout`). A flit a result, its payload a `SliceResult`.
+        dies: Out(`CoreDieBus`), one a channel.
+        counting: In(1). Counters run.
+        counter_address: In. Which counter; see `counter_names`.
+        counter_value: Out(48). Its count, in the same cycle.
+    """
+
+    commands: stream.Interface
+    activations: stream.Interface
+    results: stream.Interface
+    dies: Sequence
+    counting: Signal
+    counter_address: Signal
+    counter_value: Signal
+
+    def __init__(self, config: Config):
+        self._config = config
+        flash = config.flash
+        address_bits = ceil_log2(flash.pages)
+        # Every slice has its own address; the host has the last.
+        self._flit = FlitLayout(config.fabric.payload_bits, flash.channels + 1)
+        index = unsigned(ceil_log2(flash.channels))
+        super().__init__(
+            {
+                "commands": In(
+                    stream.Signature(
+                        data.StructLayout(
+                            {"slice": index, "command": SliceCommand(config.compute, address_bits)}
+                        )
+                    )
+                ),
+                "activations": In(
+                    stream.Signature(
+                        data.StructLayout(
+                            {"slice": index, "block": ActivationBlock(config.compute)}
+                        )
+                    )
+                ),
+                "results": Out(stream.Signature(self._flit)),
+                "dies": Out(CoreDieBus(flash.banks, flash.pages_a_bank, flash.beat_bytes)).array(
+                    flash.channels
+                ),
+                "counting": In(1),
+                "counter_address": In(range(len(counter_names(config)))),
+                "counter_value": Out(48),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        """Wire the blocks together."""
+        m = Module()
+        config = self._config
+        channels = config.flash.channels
+        host = channels
+        address_bits = ceil_log2(config.flash.pages)
+
+        m.submodules.router = router = Router(
+            self._flit,
+            routes=range(channels + 1),
+            ports=channels + 1,
+            buffer_flits=config.fabric.buffer_flits,
+            output_credits=config.fabric.buffer_flits,
+        )
+        m.submodules.host = receiver = CreditReceiver(self._flit, config.fabric.buffer_flits)
+        connect(m, router.outputs[host], receiver.link)
+        connect(m, receiver.o, flipped(self.results))
+
+        counts = []
+        command_ready = []
+        activation_ready = []
+        for index in range(channels):
+            m.submodules[f"flash{index}"] = channel = FlashChannel(config.flash)
+            m.submodules[f"slice{index}"] = mac = MacSlice(config, address_bits)
+            m.submodules[f"link{index}"] = link = Link(
+                self._flit,
+                latency=config.fabric.link_latency,
+                credits=config.fabric.buffer_flits,
+            )
+            connect(m, mac.requests, channel.requests)
+            connect(m, channel.beats, mac.beats)
+            connect(m, channel.dies, flipped(self.dies[index]))
+            connect(m, link.far, router.inputs[index])
+
+            mine = self.commands.payload.slice == index
+            m.d.comb += [
+                mac.commands.valid.eq(self.commands.valid & mine),
+                mac.commands.payload.eq(self.commands.payload.command),
+            ]
+            command_ready.append(mac.commands.ready)
+            mine = self.activations.payload.slice == index
+            m.d.comb += [
+                mac.activations.valid.eq(self.activations.valid & mine),
+                mac.activations.payload.eq(self.activations.payload.block),
+            ]
+            activation_ready.append(mac.activations.ready)
+
+            flit = link.flits.payload
+            m.d.comb += [
+                link.flits.valid.eq(mac.results.valid),
+                mac.results.ready.eq(link.flits.ready),
+                flit.traffic_class.eq(TrafficClass.TOKEN),
+                flit.kind.eq(FlitKind.RESULT),
+                flit.source.eq(index),
+                flit.destination.eq(host),
+                flit.head.eq(1),
+                flit.tail.eq(1),
+                flit.payload.eq(mac.results.payload.as_value()),
+            ]
+            for block in (channel, mac, link):
+                m.d.comb += block.counting.eq(self.counting)
+            counts += [*channel.cycles, *channel.events, *mac.cycles, *link.cycles]
+
+        m.d.comb += [
+            self.commands.ready.eq(Array(command_ready)[self.commands.payload.slice]),
+            self.activations.ready.eq(Array(activation_ready)[self.activations.payload.slice]),
+            router.counting.eq(self.counting),
+        ]
+        counts += [*router.cycles]
+        m.d.comb += self.counter_value.eq(Array(counts)[self.counter_address])
+        return m

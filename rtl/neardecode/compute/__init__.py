@@ -1,0 +1,1 @@
+"""The MAC slice that stands behind every memory port."""

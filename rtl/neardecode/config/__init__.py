@@ -1,0 +1,30 @@
+"""Frozen, validated parameters of the hardware; the only package that everything may import."""
+
+from neardecode.config.causes import ChannelCause, ChannelEvent, LinkCause, RouterCause, SliceCause
+from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat, PageLayout, page_layout
+from neardecode.config.models import TAG_BITS, Compute, Config, Decode, Fabric, Flash
+from neardecode.config.presets import PRESETS
+from neardecode.config.toml import ConfigError, dumps, load, loads
+
+__all__ = [
+    "BLOCK_ELEMENTS",
+    "PRESETS",
+    "TAG_BITS",
+    "BlockFormat",
+    "ChannelCause",
+    "ChannelEvent",
+    "Compute",
+    "Config",
+    "ConfigError",
+    "Decode",
+    "Fabric",
+    "Flash",
+    "LinkCause",
+    "PageLayout",
+    "RouterCause",
+    "SliceCause",
+    "dumps",
+    "load",
+    "loads",
+    "page_layout",
+]

@@ -1,0 +1,81 @@
+"""Where a cycle went: one named cause a cycle in every block, and the events beside them.
+
+The first cause of every enum is ``BUSY``; the others are stalls. A block picks exactly one each
+cycle, in the order of its enum (an earlier cause hides a later one), so that the counted cycles
+are the busy ones plus the sum of the stalls, without remainder.
+"""
+
+import enum
+
+__all__ = ["ChannelCause", "ChannelEvent", "LinkCause", "RouterCause", "SliceCause"]
+
+
+class ChannelCause(enum.Enum):
+    """A flash channel; busy is a beat on the core-die bus."""
+
+    BUSY = 0
+    """A beat of data crossed the core-die bus."""
+    SCHEDULE = 1
+    """The bus was idle although a bank held a page ready for it."""
+    SENSE = 2
+    """No bank had a page ready and at least one was sensing."""
+    OUTPUT = 3
+    """Nothing was sensing; a beat waited for the reader."""
+    BUFFERED = 4
+    """Nothing was sensing; a page was read out of its page buffer."""
+    IDLE = 5
+    """No request was waiting."""
+
+
+class ChannelEvent(enum.Enum):
+    """What a flash channel counts beside its cycles."""
+
+    SENSES = 0
+    """Pages sensed by the core dies."""
+    HITS = 1
+    """Page requests answered out of a page buffer."""
+    PAGES = 2
+    """Page requests accepted."""
+    BEATS = 3
+    """Beats delivered to the reader."""
+
+
+class SliceCause(enum.Enum):
+    """A MAC slice; busy is a beat of elements multiplied."""
+
+    BUSY = 0
+    """A beat of elements was multiplied and added."""
+    SCALES = 1
+    """A beat of scales was taken."""
+    TAIL = 2
+    """A beat behind the last row, or of unused page bytes, was taken and dropped."""
+    RESULTS = 3
+    """The pipeline was held by a result that nobody took."""
+    ACTIVATION = 4
+    """A beat waited for the activation vector to be loaded."""
+    MEMORY = 5
+    """A command was open and its next beat had not arrived."""
+    IDLE = 6
+    """No command was open."""
+
+
+class RouterCause(enum.Enum):
+    """A router; busy is at least one flit forwarded."""
+
+    BUSY = 0
+    """At least one flit crossed the crossbar."""
+    CREDIT = 1
+    """Flits waited, and every output that they wanted had no credit."""
+    IDLE = 2
+    """No flit waited."""
+
+
+class LinkCause(enum.Enum):
+    """A link, seen at its sender; busy is a flit sent."""
+
+    BUSY = 0
+    """A flit entered the link."""
+    CREDIT = 1
+    """A flit waited for a credit."""
+    IDLE = 2
+    """No flit waited."""

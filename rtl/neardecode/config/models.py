@@ -1,0 +1,205 @@
+"""The configuration: frozen models that refuse what does not fit together.
+
+Every parameter of the hardware is here, with its unit in its name; times in nanoseconds become
+cycles in one place (`Config.cycles`).
+"""
+
+from math import ceil
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat, PageLayout, page_layout
+
+__all__ = ["Compute", "Config", "Decode", "Fabric", "Flash"]
+
+
+def _power_of_two(value: int) -> bool:
+    return value > 0 and value & (value - 1) == 0
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
+    )
+
+
+class Flash(_Section):
+    """The flash channels and the NAND core dies behind them.
+
+    Source: OCP HBF base-die specification v0.7.0, sections 4 and 4.6, for the geometry; tR is
+    not in it and is ours.
+    """
+
+    channels: Annotated[int, Field(ge=1, le=16)] = 1
+    """Independent host channels."""
+    dies: Annotated[int, Field(ge=1, le=16)] = 4
+    """Core dies a channel."""
+    banks_a_die: Annotated[int, Field(ge=1, le=64)] = 16
+    """Banks a core die; consecutive pages stripe across banks first, then dies."""
+    page_bytes: int = 4096
+    """Bytes of a page, the unit of a sense."""
+    beat_bytes: int = 64
+    """Bytes that cross the core-die bus, and any stream of data, in one cycle."""
+    pages_a_bank: Annotated[int, Field(ge=2)] = 131072
+    """Pages of a bank."""
+    sense_ns: Annotated[float, Field(gt=0)] = 4000.0
+    """tR, from the sense command until the page stands in the sense latch."""
+
+    @property
+    def banks(self) -> int:
+        """Banks of a channel, over all its dies."""
+        return self.dies * self.banks_a_die
+
+    @property
+    def pages(self) -> int:
+        """Pages of a channel."""
+        return self.banks * self.pages_a_bank
+
+    @property
+    def page_beats(self) -> int:
+        """Beats of a page."""
+        return self.page_bytes // self.beat_bytes
+
+    def layout(self, block_format: BlockFormat) -> PageLayout:
+        """Where the blocks of a format lie in a page."""
+        return page_layout(block_format, self.page_bytes, self.beat_bytes)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        for name in ("dies", "banks_a_die", "pages_a_bank", "page_bytes", "beat_bytes"):
+            if not _power_of_two(getattr(self, name)):
+                raise ValueError(f"{name} must be a power of two, not {getattr(self, name)}")
+        if self.beat_bytes < BLOCK_ELEMENTS:
+            raise ValueError(f"beat_bytes must be at least {BLOCK_ELEMENTS}, not {self.beat_bytes}")
+        if self.page_bytes < 4 * self.beat_bytes:
+            raise ValueError(
+                f"page_bytes must be at least four beats of {self.beat_bytes},"
+                f" not {self.page_bytes}"
+            )
+        return self
+
+
+class Compute(_Section):
+    """The MAC slice behind a memory port."""
+
+    activation_bits: Annotated[int, Field(ge=4, le=16)] = 12
+    """Bits of an element of a block-scaled activation."""
+    accumulator_bits: Annotated[int, Field(ge=24, le=64)] = 48
+    """Bits of a row's accumulator."""
+    fraction_bits: Annotated[int, Field(ge=0, le=48)] = 20
+    """Bits of the accumulator behind its binary point."""
+    blocks_a_row: Annotated[int, Field(ge=1)] = 1024
+    """Most blocks of a row, and the depth of the activation buffer."""
+    rows: Annotated[int, Field(ge=1)] = 65536
+    """Most rows of a command."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        for name in ("blocks_a_row", "rows"):
+            if not _power_of_two(getattr(self, name)):
+                raise ValueError(f"{name} must be a power of two, not {getattr(self, name)}")
+        if self.term_bits < self.fraction_bits + 2:
+            raise ValueError(
+                f"accumulator_bits must leave at least 2 integer bits to a block's term,"
+                f" but {self.accumulator_bits} bits less {self.blocks_a_row.bit_length() - 1} for"
+                f" {self.blocks_a_row} blocks a row less {self.fraction_bits} fraction bits do not"
+            )
+        return self
+
+    @property
+    def term_bits(self) -> int:
+        """Bits to which one block's term saturates, so that no sum of a row can overflow."""
+        return self.accumulator_bits - (self.blocks_a_row.bit_length() - 1)
+
+
+class Fabric(_Section):
+    """Routers and links."""
+
+    payload_bits: Annotated[int, Field(ge=64, le=512)] = 96
+    """Bits of a flit's payload."""
+    buffer_flits: Annotated[int, Field(ge=1, le=64)] = 8
+    """Flits of an input buffer, and so the credits of the link before it."""
+    link_latency: Annotated[int, Field(ge=0, le=64)] = 1
+    """Registers on a link in each direction, in cycles."""
+
+
+class Decode(_Section):
+    """What the decode command runs where its options say nothing."""
+
+    model: str = "smollm2-135m"
+    """A known model, or `random`."""
+    context: Annotated[int, Field(ge=1)] = 2048
+    """Most tokens of a sequence; the KV cache is laid out for them."""
+    backend: Literal["native", "verilator", "icarus", "amaranth"] = "native"
+    """The simulator."""
+
+
+class Config(_Section):
+    """Everything that decides what hardware is built.
+
+    Raises:
+        pydantic.ValidationError: naming the key, the value and what was expected.
+    """
+
+    clock_ghz: Annotated[float, Field(gt=0, le=10)] = 1.6
+    """The one clock."""
+    flash: Flash = Flash()
+    """Flash channels and core dies."""
+    compute: Compute = Compute()
+    """MAC slices."""
+    fabric: Fabric = Fabric()
+    """Routers and links."""
+    decode: Decode = Decode()
+    """Defaults of the decode command."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.fabric.payload_bits < self.result_bits:
+            raise ValueError(
+                f"fabric.payload_bits must hold a slice's result of {self.result_bits} bits,"
+                f" not {self.fabric.payload_bits}"
+            )
+        if self.compute.blocks_a_row % self.kv_layout.blocks_a_beat:
+            raise ValueError(
+                f"compute.blocks_a_row must be whole beats of {self.kv_layout.blocks_a_beat}"
+                f" blocks, not {self.compute.blocks_a_row}"
+            )
+        return self
+
+    @property
+    def result_bits(self) -> int:
+        """Bits of a slice's result: row, value, saturated, error and tag."""
+        return (self.compute.rows - 1).bit_length() + self.compute.accumulator_bits + 2 + TAG_BITS
+
+    @property
+    def kv_layout(self) -> PageLayout:
+        """Where the blocks of a page of K lie."""
+        return self.flash.layout(BlockFormat.MXINT8)
+
+    @property
+    def sense_cycles(self) -> int:
+        """tR in cycles."""
+        return self.cycles(self.flash.sense_ns)
+
+    @property
+    def bandwidth_gbs(self) -> float:
+        """What all channels carry at one beat a cycle, in GB/s."""
+        return self.flash.channels * self.flash.beat_bytes * self.clock_ghz
+
+    @property
+    def utilisation_bound(self) -> float:
+        """Largest share of its bus that a channel can fill with pages that it senses.
+
+        Sensing overlaps transfer, so ``b`` banks that each give a page of ``t`` beats every
+        ``r`` cycles fill ``min(1, b * t / r)``.
+        """
+        return min(1.0, self.flash.banks * self.flash.page_beats / self.sense_cycles)
+
+    def cycles(self, nanoseconds: float) -> int:
+        """A time in cycles, rounded up."""
+        return max(1, ceil(round(nanoseconds * self.clock_ghz, 6)))
+
+
+TAG_BITS = 16
+"""Bits of the tag that a command carries and its results return."""

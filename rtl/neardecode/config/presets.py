@@ -1,0 +1,23 @@
+"""Configurations with names."""
+
+from neardecode.config.models import Compute, Config, Decode, Fabric, Flash
+
+__all__ = ["PRESETS"]
+
+PRESETS: dict[str, Config] = {
+    # Small enough for Amaranth's own simulator and for the unit tests.
+    "tiny": Config(
+        flash=Flash(
+            channels=2, dies=1, banks_a_die=4, page_bytes=1024, pages_a_bank=64, sense_ns=50.0
+        ),
+        compute=Compute(blocks_a_row=8, rows=256, accumulator_bits=40),
+        fabric=Fabric(buffer_flits=4),
+        decode=Decode(model="random", context=64, backend="amaranth"),
+    ),
+    # SmolLM2 on the native runner: a KV head to a channel, and a channel over.
+    "demo": Config(flash=Flash(channels=4)),
+    # One HBF stack at the paper's 1638.4 GB/s, banks as in the address example of section 4.6.
+    "hbf16": Config(flash=Flash(channels=16)),
+    # The same with the 16 banks a channel of the specification's Table 3.
+    "hbf16-16banks": Config(flash=Flash(channels=16, dies=1, pages_a_bank=524288)),
+}

@@ -1,0 +1,1 @@
+"""Routers and links with credit flow."""

@@ -1,0 +1,1 @@
+"""The HBF channel controller."""

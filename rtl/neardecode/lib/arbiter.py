@@ -1,0 +1,99 @@
+"""A fair choice of one among many."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["RoundRobin"]
+
+
+class RoundRobin(wiring.Component):
+    """Grant one of the requests, each in its turn.
+
+    The rule, for a pointer that stands at 0 after reset:
+
+    1. The grant goes to the first request at or after the pointer, counting on from ``width - 1``
+       to 0; without a request there is no grant.
+    2. A grant that is used (``advance`` high) moves the pointer to just after the granted index.
+    3. A grant that is not used (``advance`` low) moves the pointer to the granted index itself. So
+       the grant holds while its request does, whatever other requests come, as a stream's payload
+       must; if the request is withdrawn, the search goes on from there.
+    4. Without a request the pointer stays, and ``advance`` means nothing.
+
+    The pointer never passes a request that waits, and each used grant moves it by at least one:
+    a request that stays is granted, at the latest, with the ``width``-th advance.
+
+    Latency: none, a path from ``requests`` to ``grants`` and ``index``. Rate: one grant a cycle.
+
+    Parameters:
+        width: Requesters.
+
+    Members:
+        requests: ``In(width)``.
+        advance: ``In(1)``. The grant is used in this cycle.
+        grants: ``Out(width)``. One-hot, or zero without a request.
+        index: ``Out(range(width))``. Index of the grant; zero without a request.
+
+    Raises:
+        ValueError: if ``width`` is not a positive integer.
+    """
+
+    requests: Signal
+    advance: Signal
+    grants: Signal
+    index: Signal
+
+    def __init__(self, width: int):
+        if not isinstance(width, int) or width < 1:
+            raise ValueError(f"width must be a positive integer, not {width!r}")
+        self._width = width
+        # The pointer as a mask of the indices at or after it. A pointer past the end is an empty
+        # mask, which chooses as pointer 0 does.
+        self._at_or_after = Signal(width, name="at_or_after", init=-1)
+        super().__init__(
+            {
+                "requests": In(width),
+                "advance": In(1),
+                "grants": Out(width),
+                "index": Out(range(width)),
+            }
+        )
+
+    @property
+    def width(self) -> int:
+        """Requesters."""
+        return self._width
+
+    def elaborate(self, platform) -> Module:
+        """Mask arithmetic on the requests, and the pointer."""
+        m = Module()
+
+        at_or_after = self._at_or_after
+        ahead = Signal(self._width)
+        candidates = Signal(self._width)
+        from_grant = Signal(self._width)
+
+        m.d.comb += [
+            ahead.eq(self.requests & at_or_after),
+            candidates.eq(Mux(ahead.any(), ahead, self.requests)),
+            # In two's complement -x keeps the lowest set bit of x, clears what is below it and
+            # inverts what is above; of a one-hot word it is the mask from that bit upwards.
+            self.grants.eq(candidates & -candidates),
+            from_grant.eq(-self.grants),
+            self.index.eq(
+                Cat(
+                    (self.grants & _indices_with_bit(bit, self._width)).any()
+                    for bit in range((self._width - 1).bit_length())
+                )
+            ),
+        ]
+
+        with m.If(self.requests.any()):
+            m.d.sync += at_or_after.eq(Mux(self.advance, from_grant & ~self.grants, from_grant))
+
+        return m
+
+
+def _indices_with_bit(bit: int, width: int) -> int:
+    """The mask of the indices below ``width`` in which ``bit`` is set."""
+    return sum(1 << index for index in range(width) if index >> bit & 1)

@@ -1,0 +1,143 @@
+"""Any component to RTLIL and Verilog.
+
+Amaranth writes one module for every instance, and an initial value for every word of every
+memory. Here instances that are alike share one module, and memories start undefined, as SRAM
+does: nothing in this hardware reads a word before it wrote it, which the simulations with
+unknown values (Icarus) check.
+"""
+
+import contextlib
+import re
+import subprocess
+import sys
+import tempfile
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
+from amaranth.hdl import Elaboratable
+
+__all__ = ["to_rtlil", "to_verilog"]
+
+_MODULE = re.compile(r"^((?:attribute [^\n]*\n)*)module \\(\S+)\n(.*?)^end\n", re.M | re.S)
+_CHILD = re.compile(r"^  cell \\(\S+) (\S+)\n((?:    [^\n]*\n)*)  end\n", re.M)
+_CONNECT = re.compile(r"^    connect (\S+) ([^\n]*)\n", re.M)
+_UNNAMED = re.compile(r"\\port\$\d+\$\d+")
+_UNNAMED_PORT = re.compile(r"^  wire width \d+ (?:input|output) \d+ +(\\port\$\d+\$\d+)$", re.M)
+_PRIORITY = re.compile(r"(?<=parameter signed \\PRIORITY )32'[01]+")
+
+
+def to_rtlil(component: Elaboratable, name: str) -> str:
+    """The RTLIL of a component, each distinct module once.
+
+    Args:
+        component: A component whose signature gives its ports.
+        name: The top module's name.
+    """
+    with _undefined_memories():
+        text = rtlil.convert(component, name=name, emit_src=False)
+    return _share_modules(text)
+
+
+def to_verilog(component: Elaboratable, name: str) -> str:
+    """The Verilog of a component, each distinct module once.
+
+    Args:
+        component: A component whose signature gives its ports.
+        name: The top module's name.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "in.il", Path(folder) / "out.v"
+        source.write_text(to_rtlil(component, name))
+        passes = (
+            f"read_rtlil {source}",
+            "proc -nomux -norom",
+            "memory_collect",
+            "attrmap -remove generator -remove src -remove amaranth.hierarchy"
+            " -remove amaranth.decoding",
+            f"write_verilog -sv -norename -noattr {target}",
+        )
+        # Yosys prints past sys.stdout and ends the process on an error, so it has its own.
+        result = subprocess.run(
+            [sys.executable, "-c", _RUN_PASSES, *passes],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if result.returncode != 0 or not target.exists():
+            last = (result.stdout + result.stderr).strip().splitlines()[-1:]
+            raise RuntimeError(f"Yosys failed: {''.join(last) or 'no message'}")
+        return target.read_text()
+
+
+_RUN_PASSES = """
+import sys
+from pyosys import libyosys
+design = libyosys.Design()
+for line in sys.argv[1:]:
+    libyosys.run_pass(line, design)
+"""
+
+
+@contextlib.contextmanager
+def _undefined_memories():
+    """Keeps Amaranth from writing out the zeros of memories that have no contents.
+
+    It spells out every bit, which for the page buffers takes longer than everything else.
+    """
+    emitter: Any = rtlil.ModuleEmitter
+    emit = emitter.emit_memory
+
+    def emit_contents(self, cell_index, cell):
+        if any(cell.init):
+            emit(self, cell_index, cell)
+
+    emitter.emit_memory = emit_contents
+    try:
+        yield
+    finally:
+        emitter.emit_memory = emit
+
+
+def _share_modules(text: str) -> str:
+    """Drops every module whose body equals an earlier one's, children first."""
+    modules = {match[2]: (match[1], match[3]) for match in _MODULE.finditer(text)}
+    shared: dict[str, str] = {}
+    ports: dict[str, dict[str, str]] = {}
+    by_body: dict[str, str] = {}
+    kept: list[str] = []
+
+    # A child's name is its parent's with a suffix, so the deepest names come first.
+    for name in sorted(modules, key=lambda name: -name.count(".")):
+        attributes, body = modules[name]
+        # Amaranth numbers unnamed ports through the whole design; here, through the module.
+        names = {
+            port: f"\\port_{number}" for number, port in enumerate(_UNNAMED_PORT.findall(body))
+        }
+        ports[name] = names
+
+        def rename(text: str, names: dict[str, str] = names) -> str:
+            return _UNNAMED.sub(lambda match: names[match[0]], text)
+
+        def rename_cell(match: re.Match[str], rename=rename) -> str:
+            child, instance, connections = match.groups()
+            lines = [
+                f"    connect {ports[child].get(port, port)} {rename(value)}\n"
+                for port, value in _CONNECT.findall(connections)
+            ]
+            return f"  cell \\{shared[child]} {instance}\n{''.join(lines)}  end\n"
+
+        pieces = []
+        end = 0
+        for cell in _CHILD.finditer(body):
+            pieces += [rename(body[end : cell.start()]), rename_cell(cell)]
+            end = cell.end()
+        pieces.append(rename(body[end:]))
+        # Assertions are numbered through the whole design too, latest lowest.
+        numbers = count(-1, -1)
+        body = _PRIORITY.sub(lambda _, numbers=numbers: f"{next(numbers)}", "".join(pieces))
+        shared[name] = by_body.setdefault(body, name)
+        if shared[name] == name:
+            kept.append(f"{attributes}module \\{name}\n{body}end\n")
+    return "".join(kept)

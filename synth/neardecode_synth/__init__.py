@@ -1,0 +1,1 @@
+"""Area, timing and energy of the hardware, with Yosys."""

@@ -1,0 +1,1 @@
+"""Everything around the hardware: reference decoder, devices, simulators, benches, commands."""

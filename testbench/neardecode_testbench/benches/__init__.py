@@ -1,0 +1,1 @@
+"""cocotb benches, one module a block: cycle by cycle against the reference."""

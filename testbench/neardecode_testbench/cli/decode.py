@@ -1,0 +1,244 @@
+"""neardecode decode: the main job."""
+
+import contextlib
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from neardecode.config import Config, load
+from neardecode_testbench.cli.app import app
+from neardecode_testbench.cli.errors import InputError
+from neardecode_testbench.cli.output import JsonOption, check_writable, console, write_json
+from neardecode_testbench.devices.board import Board
+from neardecode_testbench.drive.backends import BACKENDS, WAVE_CYCLES, simulate
+from neardecode_testbench.drive.design import Design
+from neardecode_testbench.reference.decoder import generate
+from neardecode_testbench.reference.models import MODELS, locate
+from neardecode_testbench.reference.scorers import IntegerScorer
+from neardecode_testbench.report.tables import blocks_table
+from neardecode_testbench.report.trace import write_trace
+from neardecode_testbench.scenarios.attention import accumulator_format
+from neardecode_testbench.scenarios.decode import DecodeRun, DecodeScenario
+from neardecode_testbench.scenarios.model import ModelSource
+
+RANDOM = "random"
+
+
+@app.command()
+def decode(
+    model: Annotated[
+        str | None, typer.Option(help=f"One of: {', '.join([*MODELS, RANDOM])}.")
+    ] = None,
+    gguf: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Any Llama-architecture GGUF file.")
+    ] = None,
+    prompt: Annotated[str, typer.Option(help="What to continue.")] = "The capital of France is",
+    tokens: Annotated[int, typer.Option(min=1, help="Most tokens to generate.")] = 8,
+    config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="Configuration.")] = "demo",
+    backend: Annotated[
+        str | None, typer.Option(help=f"One of: {', '.join(BACKENDS)}; default: the config's.")
+    ] = None,
+    stalls: Annotated[
+        int | None, typer.Option(metavar="SEED", help="Stall the board's streams at random.")
+    ] = None,
+    waves: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Waveforms, .fst or .vcd.")
+    ] = None,
+    wave_cycles: Annotated[int, typer.Option(min=1, help="Cycles of them.")] = WAVE_CYCLES,
+    trace: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A Chrome trace, for Perfetto.")
+    ] = None,
+    json: JsonOption = None,
+) -> None:
+    """Decode a prompt, every attention score computed in RTL and compared as it appears.
+
+    Examples:
+
+    `neardecode decode --prompt "Once upon a time" --tokens 16 --json out.json`
+
+    `neardecode decode --config tiny --backend amaranth` (no compiler needed)
+    """
+    settings = load(config)
+    if backend is None:
+        backend = settings.decode.backend
+    if backend not in BACKENDS:
+        raise InputError(f"--backend {backend}: no such backend; known: {', '.join(BACKENDS)}")
+    if waves is not None and waves.suffix not in (".fst", ".vcd"):
+        raise InputError(f"--waves {waves}: must end in .fst or .vcd")
+    check_writable(waves, trace, json)
+
+    quiet = json is not None and str(json) == "-"
+    source = _source(model, gguf, settings)
+    with _status("loading the model", quiet):
+        decoder, tokenizer = source.decoder(), source.tokenizer()
+    ids = tokenizer.encode(prompt)
+    if not ids:
+        raise InputError("--prompt holds no token")
+    context = min(settings.decode.context, decoder.shape.context)
+    if len(ids) + tokens - 1 > context:
+        raise InputError(
+            f"the prompt's {len(ids)} tokens and {tokens} to generate do not fit the context of"
+            f" {context} tokens"
+        )
+
+    # The reference first, on its own: nothing of the hardware goes into it.
+    scorer = IntegerScorer(
+        decoder.shape, settings.compute.activation_bits, accumulator=accumulator_format(settings)
+    )
+    with _status("decoding by the reference", quiet):
+        reference = generate(decoder, scorer, ids, tokens, stops=tokenizer.stops)
+
+    scenario = DecodeScenario(
+        settings, source, ids, tokens, tokenizer.stops, context, stall_seed=stalls
+    )
+    design = Design(Board, (settings,))
+    begin = time.perf_counter()
+    positions = len(ids) + max(len(reference) - (len(reference) == tokens), 0)
+    with _progress(positions * decoder.shape.layers, backend, quiet) as on_layer:
+        run = simulate(
+            design,
+            replace(scenario, on_layer=on_layer),
+            backend,
+            waves=waves,
+            wave_cycles=wave_cycles,
+        )
+    seconds = time.perf_counter() - begin
+
+    results = _results(settings, run)
+    results = {
+        "prompt": prompt,
+        "text": tokenizer.decode(run.tokens),
+        "tokens": run.tokens,
+        "reference_tokens": reference,
+        "config": config,
+        "model": str(gguf) if gguf else model or settings.decode.model,
+        "backend": backend,
+        "seconds": round(seconds, 3),
+        **results,
+    }
+    if trace is not None:
+        write_trace(trace, settings, run.layers)
+    write_json(json, results)
+    if not quiet:
+        _print(results)
+    _judge(run, reference, decoder.shape.layers * decoder.shape.heads)
+
+
+def _source(model: str | None, gguf: Path | None, settings: Config) -> ModelSource:
+    if model is not None and gguf is not None:
+        raise InputError("--model and --gguf: give one of them")
+    if gguf is not None:
+        return ModelSource(gguf)
+    name = model or settings.decode.model
+    return ModelSource() if name == RANDOM else ModelSource(locate(name))
+
+
+def _results(settings: Config, run: DecodeRun) -> dict[str, Any]:
+    channels = settings.flash.channels
+    busy = sum(run.blocks[f"flash{channel}"]["busy"] for channel in range(channels))
+    return {
+        "positions": run.positions,
+        "values_compared": run.values_compared,
+        "mismatches": run.mismatches,
+        "saturations": run.saturations,
+        "errors": run.errors,
+        "cycles": run.cycles,
+        "cycles_a_token": run.cycles / run.positions,
+        "flash": {
+            "utilisation": busy / (run.cycles * channels),
+            "bound": settings.utilisation_bound,
+        },
+        "blocks": run.blocks,
+        "events": run.events,
+    }
+
+
+def _judge(run: DecodeRun, reference: list[int], values_a_position: int) -> None:
+    """Ends with an error where the hardware's run is not what it must be."""
+    expected = values_a_position * run.positions * (run.positions + 1) // 2
+    if run.mismatches:
+        raise InputError(
+            f"{run.mismatches} of {run.values_compared} scores differ from the reference, the"
+            f" first at {run.first_mismatch}"
+        )
+    if run.errors:
+        raise InputError(f"{run.errors} scores came from pages that could not be read")
+    if run.values_compared != expected:
+        raise InputError(f"{run.values_compared} scores were compared, not {expected}")
+    if run.tokens != reference:
+        raise InputError("the tokens differ from the reference's")
+
+
+def _print(results: dict[str, Any]) -> None:
+    console.print()
+    console.print(
+        f"{escape(results['prompt'])}[bold]{escape(results['text'])}[/bold]", highlight=False
+    )
+    console.print()
+    console.print(blocks_table(results["blocks"], results["cycles"]))
+    flash = results["flash"]
+    saturated = f", {results['saturations']} saturated" if results["saturations"] else ""
+    for line in (
+        f"cycles a token        {results['cycles_a_token']:,.1f} (attention scores only)",
+        f"channel utilisation   {flash['utilisation']:.2%}, bound {flash['bound']:.2%}",
+        f"values compared       {results['values_compared']:,}, mismatches"
+        f" {results['mismatches']:,}{saturated}",
+        f"simulation            {results['seconds']:.1f} s on {results['backend']},"
+        f" {results['cycles'] / results['seconds'] / 1000:,.0f} thousand cycles a second",
+    ):
+        console.print(line, highlight=False)
+
+
+def _status(text: str, quiet: bool) -> contextlib.AbstractContextManager:
+    return contextlib.nullcontext() if quiet else console.status(text)
+
+
+@contextlib.contextmanager
+def _progress(layers: int, backend: str, quiet: bool) -> Iterator[partial]:
+    """A bar over all layers of all tokens; yields what a scenario calls after each.
+
+    The scenario may run in another process, so it notes its progress in a file.
+    """
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        file = Path(folder) / "layers"
+        if not quiet:
+            progress = stack.enter_context(
+                Progress(
+                    TextColumn("{task.description}"),
+                    BarColumn(),
+                    MofNCompleteColumn(),
+                    TextColumn("layers"),
+                    TimeElapsedColumn(),
+                    console=console,
+                )
+            )
+            task = progress.add_task(f"decoding in RTL ({backend})", total=layers)
+            ended = threading.Event()
+
+            def poll() -> None:
+                while not ended.wait(0.1):
+                    with contextlib.suppress(OSError):
+                        progress.update(task, completed=file.stat().st_size)
+
+            thread = threading.Thread(target=poll, daemon=True)
+            thread.start()
+            stack.callback(lambda: progress.update(task, completed=file.stat().st_size))
+            stack.callback(thread.join)
+            stack.callback(ended.set)
+        file.touch()
+        yield partial(_note, file)
+
+
+def _note(file: Path, layers: int) -> None:
+    """The file's size is the number of layers done."""
+    with file.open("ab") as handle:
+        handle.truncate(layers)

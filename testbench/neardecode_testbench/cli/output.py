@@ -1,0 +1,43 @@
+"""Where a command's results go: JSON for machines, tables for people."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from neardecode_testbench.cli.errors import InputError
+from neardecode_testbench.drive.design import write_atomically
+
+__all__ = ["JsonOption", "check_writable", "console", "write_json"]
+
+console = Console(stderr=False)
+
+JsonOption = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", help="Write the results as JSON; `-` prints them."),
+]
+
+
+def write_json(path: Path | None, results: dict[str, Any]) -> None:
+    """Writes results as JSON, whole or not at all."""
+    if path is None:
+        return
+    text = json.dumps(results, indent=2, allow_nan=False) + "\n"
+    if str(path) == "-":
+        sys.stdout.write(text)
+    else:
+        write_atomically(path, text)
+
+
+def check_writable(*paths: Path | None) -> None:
+    """Refuses, before a long run, files that could not be written after it.
+
+    Raises:
+        InputError: naming the file.
+    """
+    for path in paths:
+        if path is not None and str(path) != "-" and not path.absolute().parent.is_dir():
+            raise InputError(f"{path}: its folder does not exist")

@@ -1,0 +1,1 @@
+"""What lies outside the chip: the memory dies that its controllers drive."""

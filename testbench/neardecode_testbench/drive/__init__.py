@@ -1,0 +1,1 @@
+"""Runs one scenario on any of four simulators, with the same cycles on each."""

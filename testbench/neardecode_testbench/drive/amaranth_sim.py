@@ -1,0 +1,71 @@
+"""Amaranth's own simulator: no compiler needed."""
+
+from pathlib import Path
+from typing import Any
+
+from amaranth.hdl import Value
+from amaranth.lib import wiring
+from amaranth.sim import Simulator
+
+from neardecode_testbench.drive.player import Player
+from neardecode_testbench.drive.stimulus import Scenario
+
+__all__ = ["run"]
+
+
+class _Pins:
+    """Ports of a component in Amaranth's simulator."""
+
+    def __init__(self, component: wiring.Component, context):
+        self._context = context
+        self._values = {
+            "__".join(map(str, path)): Value.cast(value)
+            for path, _, value in component.signature.flatten(component)
+        }
+        self._driven: dict[str, int] = {}
+
+    def set(self, port: str, value: int) -> None:
+        if self._driven.get(port) != value:
+            self._driven[port] = value
+            self._context.set(self._values[port], value)
+
+    async def settle(self) -> None:
+        pass
+
+    def get(self, port: str) -> int:
+        value = self._context.get(self._values[port])
+        return value if value >= 0 else value + (1 << len(self._values[port]))
+
+    async def clock(self) -> None:
+        await self._context.tick()
+
+
+def run(
+    component: wiring.Component,
+    scenario: Scenario,
+    *,
+    waves: Path | None = None,
+    wave_cycles: int = 0,
+) -> Any:
+    """Plays a scenario and returns its result.
+
+    Args:
+        component: What to simulate.
+        scenario: What to do.
+        waves: A VCD file to write.
+        wave_cycles: Cycles of it.
+    """
+    simulator = Simulator(component)
+    simulator.add_clock(1e-6)
+    results: list[Any] = []
+
+    async def bench(context):
+        results.append(await Player(_Pins(component, context)).run(scenario))
+
+    simulator.add_testbench(bench)
+    if waves is None:
+        simulator.run()
+    else:
+        with simulator.write_vcd(str(waves)):
+            simulator.run()
+    return results[0]

@@ -1,0 +1,56 @@
+"""The four simulators behind one call."""
+
+import tempfile
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from neardecode_testbench.drive import amaranth_sim, cocotb_run, native
+from neardecode_testbench.drive.design import Design
+from neardecode_testbench.drive.stimulus import Scenario
+from neardecode_testbench.drive.waves import vcd_to_fst
+
+__all__ = ["BACKENDS", "Backend", "simulate"]
+
+Backend = Literal["native", "verilator", "icarus", "amaranth"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
+
+WAVE_CYCLES = 20_000
+
+
+def simulate(
+    design: Design,
+    scenario: Scenario,
+    backend: Backend,
+    *,
+    waves: Path | None = None,
+    wave_cycles: int = WAVE_CYCLES,
+) -> Any:
+    """Plays a scenario on one of the simulators and returns its result.
+
+    Args:
+        design: What to simulate.
+        scenario: What to do; it must be picklable for the two that cocotb drives.
+        backend: Which simulator.
+        waves: A ``.vcd`` or ``.fst`` file to write.
+        wave_cycles: Cycles of it, from reset on.
+
+    Raises:
+        ToolError: if a tool is missing.
+        StuckError, StorageError: as the scenario's steps.
+    """
+    if waves is not None and waves.suffix not in (".vcd", ".fst"):
+        raise ValueError(f"waves must be a .vcd or .fst file, not {waves}")
+    with tempfile.TemporaryDirectory() as folder:
+        vcd = None if waves is None else Path(folder) / "waves.vcd"
+        if backend == "native":
+            result = native.run(design, scenario, waves=vcd, wave_cycles=wave_cycles)
+        elif backend == "amaranth":
+            result = amaranth_sim.run(design.make(), scenario, waves=vcd, wave_cycles=wave_cycles)
+        else:
+            result = cocotb_run.run(design, scenario, backend, waves=vcd, wave_cycles=wave_cycles)
+        if waves is not None and vcd is not None:
+            if waves.suffix == ".fst":
+                vcd_to_fst(vcd, waves)
+            else:
+                waves.write_bytes(vcd.read_bytes())
+    return result

@@ -1,0 +1,305 @@
+// The clock loop of the native runner: the steps of a cycle as in player.py, over a Verilated model.
+//
+// Compiled with a generated header that names the model's class and lists its ports, and loaded by
+// native.py through the C functions at the end.
+
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "ports.h"  // Model, PORT_COUNT, void list_ports(Model&, Port*)
+#include "verilated.h"
+#if VM_TRACE
+#include "verilated_vcd_c.h"
+#endif
+
+namespace {
+
+struct Feed {
+    void* valid;
+    void* ready;
+    Port payload;
+    const uint8_t* payloads;
+    int64_t count;
+    const uint8_t* stalls;
+    int64_t stall_length;
+    int64_t* cycles;
+    int64_t next;
+    bool offered;
+};
+
+struct Drain {
+    void* valid;
+    void* ready;
+    Port payload;
+    const uint8_t* expected;
+    const uint8_t* keys;
+    int64_t count;
+    int64_t capacity;
+    const uint8_t* stalls;
+    int64_t stall_length;
+    int64_t* cycles;
+    uint8_t* payloads;
+    uint8_t* mismatched;
+    int64_t taken;
+    bool open;
+    // Expected payloads by their key bits, in order.
+    std::map<std::string, std::deque<int64_t>> queues;
+};
+
+struct Memory {
+    void* valid;
+    Port address;
+    Port data;
+    const uint8_t* bytes;
+    uint64_t beats;
+    uint64_t log_every;
+    int64_t log_capacity;
+    int64_t* log_cycles;
+    uint64_t* log_addresses;
+    int64_t logged;
+};
+
+uint8_t bit(const void* port) { return *static_cast<const uint8_t*>(port); }
+void set_bit(void* port, bool value) { *static_cast<uint8_t*>(port) = value; }
+
+uint64_t number(const Port& port) {
+    uint64_t value = 0;
+    std::memcpy(&value, port.data, port.bytes < 8 ? port.bytes : 8);
+    return value;
+}
+
+std::string masked(const uint8_t* payload, const uint8_t* mask, int bytes) {
+    std::string key(reinterpret_cast<const char*>(payload), bytes);
+    for (int i = 0; i < bytes; ++i) key[i] &= static_cast<char>(mask[i]);
+    return key;
+}
+
+}  // namespace
+
+struct Runner {
+    VerilatedContext context;
+    Model model{&context};
+    Port ports[PORT_COUNT];
+    int64_t cycle = 0;
+    // What each storage port was asked for in the last cycle, by its data port.
+    std::map<void*, const uint8_t*> asked;
+    std::vector<Feed> feeds;
+    std::vector<Drain> drains;
+    std::vector<Memory> memories;
+    uint64_t bad_address = 0;
+    int bad_memory = -1;
+#if VM_TRACE
+    VerilatedVcdC trace;
+    int64_t trace_until = 0;
+#endif
+
+    Runner() { list_ports(model, ports); }
+
+    void half(bool clock) {
+        model.clk = clock;
+        model.eval();
+    }
+
+    void dump(int phase) {
+#if VM_TRACE
+        if (cycle < trace_until) {
+            trace.dump(static_cast<uint64_t>(cycle) * 2 + phase);
+        } else if (trace.isOpen()) {
+            trace.close();
+        }
+#endif
+        (void)phase;
+    }
+
+    void reset() {
+        model.rst = 1;
+        half(false);
+        half(true);
+        half(false);
+        model.rst = 0;
+    }
+
+    // The inputs are set and settled; one rising edge.
+    void edge() {
+        dump(0);
+        half(true);
+        dump(1);
+        model.clk = 0;
+        ++cycle;
+    }
+
+    // 0 done, 1 no end within the limit, 2 a storage address beyond its memory.
+    int play(int64_t limit, int64_t trailing) {
+        const int64_t start = cycle;
+        for (;;) {
+            bool done = true;
+            for (const Feed& feed : feeds) done &= feed.next == feed.count;
+            for (const Drain& drain : drains) done &= drain.taken >= drain.count;
+            if (done && trailing-- == 0) break;
+            if (cycle - start >= limit) return 1;
+
+            for (Feed& feed : feeds) {
+                if (!feed.offered && feed.next < feed.count)
+                    feed.offered = !feed.stall_length || !feed.stalls[cycle % feed.stall_length];
+                set_bit(feed.valid, feed.offered);
+                if (feed.offered)
+                    std::memcpy(feed.payload.data, feed.payloads + feed.next * feed.payload.bytes,
+                                feed.payload.bytes);
+            }
+            for (Drain& drain : drains) {
+                drain.open = (done || drain.taken < drain.count) &&
+                             (!drain.stall_length || !drain.stalls[cycle % drain.stall_length]);
+                set_bit(drain.ready, drain.open);
+            }
+            for (Memory& memory : memories) {
+                if (const uint8_t* beat = asked[memory.data.data])
+                    std::memcpy(memory.data.data, beat, memory.data.bytes);
+            }
+            half(false);
+            for (Feed& feed : feeds) {
+                if (feed.offered && bit(feed.ready)) {
+                    feed.cycles[feed.next++] = cycle;
+                    feed.offered = false;
+                }
+            }
+            for (Drain& drain : drains) {
+                if (drain.open && bit(drain.valid)) take(drain);
+            }
+            for (int index = 0; index < static_cast<int>(memories.size()); ++index) {
+                Memory& memory = memories[index];
+                const uint8_t*& beat = asked[memory.data.data];
+                beat = nullptr;
+                if (!bit(memory.valid)) continue;
+                const uint64_t address = number(memory.address);
+                if (address >= memory.beats) {
+                    bad_address = address;
+                    bad_memory = index;
+                    return 2;
+                }
+                beat = memory.bytes + address * memory.data.bytes;
+                if (memory.log_every && address % memory.log_every == 0 &&
+                    memory.logged < memory.log_capacity) {
+                    memory.log_cycles[memory.logged] = cycle;
+                    memory.log_addresses[memory.logged++] = address;
+                }
+            }
+            edge();
+        }
+        for (Feed& feed : feeds) set_bit(feed.valid, false);
+        for (Drain& drain : drains) set_bit(drain.ready, false);
+        return 0;
+    }
+
+    void take(Drain& drain) {
+        if (drain.taken >= drain.capacity) {
+            ++drain.taken;
+            return;
+        }
+        const int bytes = drain.payload.bytes;
+        uint8_t* payload = drain.payloads + drain.taken * bytes;
+        std::memcpy(payload, drain.payload.data, bytes);
+        drain.cycles[drain.taken] = cycle;
+        bool matches = drain.taken < drain.count;
+        if (drain.expected) {
+            auto& queue = drain.queues[masked(payload, drain.keys, bytes)];
+            matches = matches && !queue.empty() &&
+                      !std::memcmp(payload, drain.expected + queue.front() * bytes, bytes);
+            if (!queue.empty()) queue.pop_front();
+        }
+        drain.mismatched[drain.taken++] = !matches;
+    }
+};
+
+extern "C" {
+
+Runner* runner_open() {
+    Runner* runner = new Runner;
+    runner->reset();
+    return runner;
+}
+
+void runner_close(Runner* runner) {
+#if VM_TRACE
+    if (runner->trace.isOpen()) runner->trace.close();
+#endif
+    runner->model.final();
+    delete runner;
+}
+
+int runner_trace(Runner* runner, const char* path, int64_t cycles) {
+#if VM_TRACE
+    runner->context.traceEverOn(true);
+    runner->model.trace(&runner->trace, 99);
+    runner->trace.open(path);
+    runner->trace_until = cycles;
+    return runner->trace.isOpen();
+#else
+    (void)runner, (void)path, (void)cycles;
+    return 0;
+#endif
+}
+
+int64_t runner_cycle(const Runner* runner) { return runner->cycle; }
+
+void runner_set(Runner* runner, int port, const uint8_t* value) {
+    std::memcpy(runner->ports[port].data, value, runner->ports[port].bytes);
+}
+
+void runner_get(const Runner* runner, int port, uint8_t* value) {
+    std::memcpy(value, runner->ports[port].data, runner->ports[port].bytes);
+}
+
+void runner_settle(Runner* runner) { runner->half(false); }
+void runner_edge(Runner* runner) { runner->edge(); }
+
+void runner_disconnect(Runner* runner) {
+    runner->feeds.clear();
+    runner->drains.clear();
+    runner->memories.clear();
+}
+
+void runner_feed(Runner* runner, int valid, int ready, int payload, const uint8_t* payloads,
+                 int64_t count, const uint8_t* stalls, int64_t stall_length, int64_t* cycles) {
+    Port* ports = runner->ports;
+    runner->feeds.push_back({ports[valid].data, ports[ready].data, ports[payload], payloads, count,
+                             stalls, stall_length, cycles, 0, false});
+}
+
+void runner_drain(Runner* runner, int valid, int ready, int payload, const uint8_t* expected,
+                  const uint8_t* keys, int64_t count, int64_t capacity, const uint8_t* stalls,
+                  int64_t stall_length, int64_t* cycles, uint8_t* payloads, uint8_t* mismatched) {
+    Port* ports = runner->ports;
+    Drain drain{ports[valid].data, ports[ready].data, ports[payload], expected, keys,
+                count, capacity, stalls, stall_length, cycles,
+                payloads, mismatched, 0, false, {}};
+    if (expected) {
+        for (int64_t index = 0; index < count; ++index)
+            drain.queues[masked(expected + index * ports[payload].bytes, keys,
+                                ports[payload].bytes)].push_back(index);
+    }
+    runner->drains.push_back(std::move(drain));
+}
+
+void runner_memory(Runner* runner, int valid, int address, int data, const uint8_t* bytes,
+                   uint64_t beats, uint64_t log_every, int64_t log_capacity, int64_t* log_cycles,
+                   uint64_t* log_addresses) {
+    Port* ports = runner->ports;
+    runner->memories.push_back({ports[valid].data, ports[address], ports[data], bytes, beats,
+                                log_every, log_capacity, log_cycles, log_addresses, 0});
+}
+
+int runner_play(Runner* runner, int64_t limit, int64_t trailing) {
+    return runner->play(limit, trailing);
+}
+
+int64_t runner_fed(const Runner* runner, int index) { return runner->feeds[index].next; }
+int64_t runner_taken(const Runner* runner, int index) { return runner->drains[index].taken; }
+int64_t runner_logged(const Runner* runner, int index) { return runner->memories[index].logged; }
+int runner_bad_memory(const Runner* runner) { return runner->bad_memory; }
+uint64_t runner_bad_address(const Runner* runner) { return runner->bad_address; }
+
+}  // extern "C"

@@ -1,0 +1,125 @@
+"""A design under simulation: how it is made, its Verilog, and where its builds are kept."""
+
+import hashlib
+import inspect
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from amaranth.hdl import Value
+from amaranth.lib import wiring
+
+import neardecode
+import neardecode_testbench.devices
+from neardecode.verilog import to_verilog
+
+__all__ = ["TOP", "Design", "Port", "build_cache", "digest", "write_atomically"]
+
+TOP = "dut"
+"""The name of every design's top module."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port of the top module, beside clk and rst.
+
+    Attributes:
+        name: Its name in Verilog.
+        width: Its bits.
+        is_input: Whether the simulator drives it.
+    """
+
+    name: str
+    width: int
+    is_input: bool
+
+
+def build_cache() -> Path:
+    """The folder that keeps builds, each under the digest of all that it was built from."""
+    return platformdirs.user_cache_path("neardecode") / "builds"
+
+
+def digest(*parts: str | bytes) -> str:
+    """A name for exactly these contents."""
+    state = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        state.update(len(data).to_bytes(8, "little") + data)
+    return state.hexdigest()[:32]
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a file so that nobody ever sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@cache
+def _sources() -> str:
+    """The digest of the hardware's and the devices' source, and of what turns it into Verilog."""
+    parts: list[str | bytes] = [metadata.version("amaranth"), metadata.version("pyosys")]
+    for package in (neardecode, neardecode_testbench.devices):
+        for folder in package.__path__:
+            for path in sorted(Path(folder).rglob("*.py")):
+                parts += [path.name, path.read_bytes()]
+    return digest(*parts)
+
+
+@dataclass(frozen=True)
+class Design:
+    """A component to simulate.
+
+    Attributes:
+        component: Its class, or a function that makes it.
+        arguments: What it is made with; their ``repr`` must tell them apart.
+    """
+
+    component: Callable[..., wiring.Component]
+    arguments: tuple[Any, ...] = ()
+
+    def make(self) -> wiring.Component:
+        """A new instance."""
+        return self.component(*self.arguments)
+
+    def files(self) -> tuple[Path, list[Port]]:
+        """Its Verilog file and its ports, converted when nothing like it was before."""
+        module, name = self.component.__module__, self.component.__qualname__
+        folder = (
+            build_cache()
+            / "verilog"
+            / digest(_sources(), module, name, repr(self.arguments), _own_source(self.component))
+        )
+        verilog, ports = folder / f"{TOP}.v", folder / "ports.json"
+        if not ports.exists():
+            component = self.make()
+            listing = [
+                Port(
+                    "__".join(map(str, path)),
+                    len(Value.cast(value)),
+                    member.flow == wiring.In,
+                )
+                for path, member, value in component.signature.flatten(component)
+            ]
+            write_atomically(verilog, f"`timescale 1ns/1ps\n{to_verilog(component, TOP)}")
+            write_atomically(ports, json.dumps([vars(port) for port in listing]))
+        return verilog, [Port(**port) for port in json.loads(ports.read_text())]
+
+
+def _own_source(component: Callable[..., wiring.Component]) -> bytes:
+    """The file in which a component is defined: it may be a test's own."""
+    path = inspect.getsourcefile(component)
+    return Path(path).read_bytes() if path else b""

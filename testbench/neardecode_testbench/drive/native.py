@@ -1,0 +1,375 @@
+"""The native runner: Verilator's C++ model and a C++ clock loop, called through a C interface.
+
+Built once for each content and kept in the user's cache.
+"""
+
+import ctypes
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neardecode_testbench.drive.design import TOP, Design, Port, build_cache, digest
+from neardecode_testbench.drive.stimulus import (
+    Outcome,
+    Play,
+    Probe,
+    Scenario,
+    SinkLog,
+    StorageError,
+    StuckError,
+)
+from neardecode_testbench.drive.toolchain import ToolError, compiler, verilator_root
+
+__all__ = ["NativeRunner", "run"]
+
+LOG_CAPACITY = 1 << 16
+"""Accesses that a play may keep for one storage port."""
+
+_CLOCK_LOOP = Path(__file__).with_name("clock_loop.cpp")
+_VERILATOR_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert", "-Wno-fatal")
+_COMPILER_FLAGS = ("-std=gnu++17", "-fPIC", "-DVM_SC=0", "-DVM_COVERAGE=0")
+_FAST = ("-O2",)
+_SLOW = ("-O0",)
+
+
+def run(design: Design, scenario: Scenario, *, waves: Path | None, wave_cycles: int) -> Any:
+    """Plays a scenario and returns its result.
+
+    Args:
+        design: What to simulate.
+        scenario: What to do.
+        waves: A VCD file to write.
+        wave_cycles: Cycles of it.
+    """
+    runner = NativeRunner(design, trace=waves is not None)
+    try:
+        if waves is not None:
+            runner.trace(waves, wave_cycles)
+        return scenario(
+            lambda step: runner.probe(step) if isinstance(step, Probe) else runner.play(step)
+        )
+    finally:
+        runner.close()
+
+
+class NativeRunner:
+    """A design in the native simulator.
+
+    Args:
+        design: What to simulate.
+        trace: Build it with waveforms, which is slower.
+
+    Raises:
+        ToolError: if there is no compiler, or it fails.
+    """
+
+    def __init__(self, design: Design, *, trace: bool = False):
+        library, ports = _build(design, trace)
+        self._library = ctypes.CDLL(str(library))
+        self._library.runner_open.restype = ctypes.c_void_p
+        for name in ("cycle", "fed", "taken", "logged"):
+            getattr(self._library, f"runner_{name}").restype = ctypes.c_int64
+        self._library.runner_bad_address.restype = ctypes.c_uint64
+        self._index = {port.name: index for index, port in enumerate(ports)}
+        self._bytes = {port.name: _storage_bytes(port.width) for port in ports}
+        self._runner = ctypes.c_void_p(self._library.runner_open())
+        # What stands in the model by pointer must outlive the call.
+        self._held: dict[str, np.ndarray] = {}
+
+    def close(self) -> None:
+        """Ends the simulation."""
+        if self._runner:
+            self._library.runner_close(self._runner)
+            self._runner = ctypes.c_void_p()
+
+    def trace(self, path: Path, cycles: int) -> None:
+        """Writes a VCD file of the first cycles."""
+        if not self._library.runner_trace(self._runner, str(path).encode(), ctypes.c_int64(cycles)):
+            raise ToolError(f"{path}: cannot be written")
+
+    @property
+    def cycle(self) -> int:
+        """Cycles since reset."""
+        return self._library.runner_cycle(self._runner)
+
+    def _set(self, port: str, value: int) -> None:
+        self._library.runner_set(
+            self._runner, self._index[port], value.to_bytes(self._bytes[port], "little")
+        )
+
+    def probe(self, probe: Probe) -> Outcome:
+        """Sets inputs, samples outputs, and gives one clock edge."""
+        for port, value in probe.levels.items():
+            self._set(port, value)
+        self._library.runner_settle(self._runner)
+        outputs = {}
+        for port in probe.outputs:
+            buffer = ctypes.create_string_buffer(self._bytes[port])
+            self._library.runner_get(self._runner, self._index[port], buffer)
+            outputs[port] = int.from_bytes(buffer.raw, "little")
+        start = self.cycle
+        self._library.runner_edge(self._runner)
+        return Outcome(start, 1, outputs=outputs)
+
+    def play(self, play: Play) -> Outcome:
+        """Runs the clock loop until every source is drained and every sink has its count."""
+        library, runner = self._library, self._runner
+        library.runner_disconnect(runner)
+        for port, value in play.levels.items():
+            self._set(port, value)
+
+        keep: list[Any] = []
+        feeds = []
+        for source in play.sources:
+            cycles = np.zeros(max(1, len(source.payloads)), np.int64)
+            payloads = self._pack(source.payloads, f"{source.stream}__payload")
+            stalls = _stalls(source.stalls)
+            keep += [payloads, stalls]
+            feeds.append(cycles)
+            library.runner_feed(
+                runner,
+                *self._stream(source.stream),
+                _pointer(payloads),
+                ctypes.c_int64(len(source.payloads)),
+                _pointer(stalls),
+                ctypes.c_int64(len(stalls)),
+                _pointer(cycles),
+            )
+        drains = []
+        for sink in play.sinks:
+            port = f"{sink.stream}__payload"
+            capacity = sink.count + play.trailing + 1
+            cycles = np.zeros(capacity, np.int64)
+            payloads = np.zeros((capacity, self._bytes[port]), np.uint8)
+            mismatched = np.zeros(capacity, np.uint8)
+            expected = None if sink.expected is None else self._pack(sink.expected, port)
+            if sink.expected is not None and len(sink.expected) != sink.count:
+                raise ValueError(
+                    f"{sink.stream}: {len(sink.expected)} payloads are expected,"
+                    f" {sink.count} waited for"
+                )
+            keys = self._pack([sink.keys], port)
+            stalls = _stalls(sink.stalls)
+            keep += [expected, keys, stalls]
+            drains.append((cycles, payloads, mismatched))
+            library.runner_drain(
+                runner,
+                *self._stream(sink.stream),
+                None if expected is None else _pointer(expected),
+                _pointer(keys),
+                ctypes.c_int64(sink.count),
+                ctypes.c_int64(capacity),
+                _pointer(stalls),
+                ctypes.c_int64(len(stalls)),
+                _pointer(cycles),
+                _pointer(payloads),
+                _pointer(mismatched),
+            )
+        logs = []
+        for storage in play.storages:
+            memory = storage.memory.reshape(-1).view(np.uint8)
+            if not memory.flags.c_contiguous:
+                raise ValueError(f"{storage.port}: its memory must be contiguous")
+            self._held[storage.port] = memory
+            capacity = LOG_CAPACITY if storage.log_every else 1
+            cycles, addresses = np.zeros(capacity, np.int64), np.zeros(capacity, np.uint64)
+            logs.append((cycles, addresses))
+            library.runner_memory(
+                runner,
+                self._index[f"{storage.port}__valid"],
+                self._index[f"{storage.port}__address"],
+                self._index[f"{storage.port}__data"],
+                _pointer(memory),
+                ctypes.c_uint64(memory.size // storage.beat_bytes),
+                ctypes.c_uint64(storage.log_every),
+                ctypes.c_int64(capacity),
+                _pointer(cycles),
+                _pointer(addresses),
+            )
+
+        start = self.cycle
+        status = library.runner_play(
+            runner, ctypes.c_int64(play.limit), ctypes.c_int64(play.trailing)
+        )
+        fed = [library.runner_fed(runner, index) for index in range(len(feeds))]
+        taken = [library.runner_taken(runner, index) for index in range(len(drains))]
+        if status == 1:
+            parts = [
+                f"{source.stream} gave {done} of {len(source.payloads)}"
+                for source, done in zip(play.sources, fed, strict=True)
+            ] + [
+                f"{sink.stream} took {done} of {sink.count}"
+                for sink, done in zip(play.sinks, taken, strict=True)
+            ]
+            raise StuckError(f"no end after {play.limit} cycles: {'; '.join(parts)}")
+        if status == 2:
+            storage = play.storages[library.runner_bad_memory(runner)]
+            raise StorageError(
+                f"cycle {self.cycle}: {storage.port} read beat"
+                f" {library.runner_bad_address(runner)}, beyond its"
+                f" {storage.memory.nbytes // storage.beat_bytes}"
+            )
+        return Outcome(
+            start,
+            self.cycle - start,
+            sources={
+                source.stream: cycles[:done].tolist()
+                for source, cycles, done in zip(play.sources, feeds, fed, strict=True)
+            },
+            sinks={
+                sink.stream: SinkLog(
+                    cycles[:done].tolist(),
+                    [int.from_bytes(row.tobytes(), "little") for row in payloads[:done]],
+                    np.flatnonzero(mismatched[:done]).tolist(),
+                )
+                for sink, (cycles, payloads, mismatched), done in zip(
+                    play.sinks, drains, taken, strict=True
+                )
+            },
+            accesses={
+                storage.port: list(
+                    zip(cycles[:count].tolist(), addresses[:count].tolist(), strict=True)
+                )
+                for index, (storage, (cycles, addresses)) in enumerate(
+                    zip(play.storages, logs, strict=True)
+                )
+                for count in [library.runner_logged(runner, index) if storage.log_every else 0]
+            },
+        )
+
+    def _stream(self, stream: str) -> tuple[int, int, int]:
+        valid, ready, payload = (
+            self._index[f"{stream}__{part}"] for part in ("valid", "ready", "payload")
+        )
+        return valid, ready, payload
+
+    def _pack(self, payloads: Sequence[int], port: str) -> np.ndarray:
+        """Payloads as the model stores them: (payloads, bytes), at least one row."""
+        size = self._bytes[port]
+        data = b"".join(payload.to_bytes(size, "little") for payload in payloads) or bytes(size)
+        return np.frombuffer(data, np.uint8).reshape(-1, size)
+
+
+def _stalls(stalls: np.ndarray | None) -> np.ndarray:
+    return np.zeros(0, np.uint8) if stalls is None else np.ascontiguousarray(stalls, np.uint8)
+
+
+def _pointer(array: np.ndarray) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+def _storage_bytes(width: int) -> int:
+    """Bytes in which Verilator keeps a port: 1, 2, 4, 8, or whole words of 4."""
+    for size in (1, 2, 4, 8):
+        if width <= 8 * size:
+            return size
+    return 4 * -(-width // 32)
+
+
+def _build(design: Design, trace: bool) -> tuple[Path, list[Port]]:
+    """The compiled library and the ports of a design."""
+    verilog, ports = design.files()
+    verilator, root = verilator_root()
+    cxx = compiler()
+    flags = (*_VERILATOR_FLAGS, *(("--trace",) if trace else ()))
+    header = _ports_header(ports)
+    key = digest(
+        verilog.read_bytes(),
+        _CLOCK_LOOP.read_bytes(),
+        header,
+        " ".join((*flags, *_COMPILER_FLAGS, *_FAST, *_SLOW)),
+        (root / "include" / "verilated_config.h").read_bytes(),
+        _version(cxx),
+    )
+    library = build_cache() / "native" / f"{key}.so"
+    if not library.exists():
+        library.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+            _compile(Path(folder), verilog, header, verilator, root, cxx, flags, trace)
+            os.replace(Path(folder) / "library.so", library)
+    return library, ports
+
+
+def _compile(
+    folder: Path,
+    verilog: Path,
+    header: str,
+    verilator: Path,
+    root: Path,
+    cxx: str,
+    flags: Sequence[str],
+    trace: bool,
+) -> None:
+    """Verilates and compiles in a folder, every core at work, into ``library.so``."""
+    _call(
+        [
+            *(str(verilator), "--cc", str(verilog), "--top-module", TOP, "--prefix", "Model"),
+            *("-Mdir", str(folder), *flags),
+        ],
+        env={**os.environ, "VERILATOR_ROOT": str(root)},
+    )
+    (folder / "ports.h").write_text(header)
+    include = root / "include"
+    common = [cxx, *_COMPILER_FLAGS, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}"]
+    common += ["-DVM_TRACE_FST=0", "-DVM_TRACE_SAIF=0", f"-I{folder}", f"-I{include}"]
+    common += [f"-I{include / 'vltstd'}"]
+    runtime = ["verilated.cpp", "verilated_threads.cpp"] + ["verilated_vcd_c.cpp"] * trace
+    sources = [*sorted(folder.glob("*.cpp")), _CLOCK_LOOP, *(include / name for name in runtime)]
+    # The largest first, so that the cores end together.
+    sources.sort(key=lambda path: -path.stat().st_size)
+
+    def compile_one(source: Path) -> Path:
+        target = folder / f"{source.stem}.o"
+        level = _SLOW if "__Slow" in source.name or "__Syms" in source.name else _FAST
+        _call([*common, *level, "-c", str(source), "-o", str(target)])
+        return target
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = list(pool.map(compile_one, sources))
+    _call([cxx, "-shared", *map(str, objects), "-lpthread", "-o", str(folder / "library.so")])
+
+
+def _ports_header(ports: Sequence[Port]) -> str:
+    """C++ that lists the model's ports, in the order of ``ports``."""
+    lines = "\n".join(
+        f"    ports[{index}] = {{&model.{_cpp_name(port.name)},"
+        f" sizeof(model.{_cpp_name(port.name)})}};"
+        for index, port in enumerate(ports)
+    )
+    return f"""#pragma once
+#include "Model.h"
+struct Port {{
+    void* data;
+    int bytes;
+}};
+constexpr int PORT_COUNT = {len(ports)};
+inline void list_ports(Model& model, Port* ports) {{
+{lines}
+}}
+"""
+
+
+def _cpp_name(port: str) -> str:
+    """Verilator keeps double underscores for itself."""
+    return port.replace("__", "___05F")
+
+
+def _version(program: str) -> str:
+    return _call([program, "--version"])
+
+
+def _call(command: Sequence[str], env: dict[str, str] | None = None) -> str:
+    result = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    if result.returncode != 0:
+        lines = [line for line in (result.stderr or result.stdout).splitlines() if line.strip()]
+        first = next(
+            (line for line in lines if "rror" in line), lines[-1] if lines else "no output"
+        )
+        raise ToolError(f"{Path(command[0]).name} failed: {first}")
+    return result.stdout

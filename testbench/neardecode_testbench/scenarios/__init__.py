@@ -1,0 +1,1 @@
+"""Stimulus and checks, in no simulator's terms."""
