@@ -1,6 +1,6 @@
 """A fair choice of one among many."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -65,21 +65,28 @@ class RoundRobin(wiring.Component):
         return self._width
 
     def elaborate(self, platform) -> Module:
-        """Mask arithmetic on the requests, and the pointer."""
+        """Masks of the requests, and the pointer."""
         m = Module()
 
         at_or_after = self._at_or_after
         ahead = Signal(self._width)
         candidates = Signal(self._width)
-        from_grant = Signal(self._width)
+        upward = [Signal(self._width, name=f"upward_{reach}") for reach in self._reaches()]
+        from_grant = upward[-1] if upward else candidates
+        past_grant = _shifted(from_grant, 1)
 
         m.d.comb += [
             ahead.eq(self.requests & at_or_after),
             candidates.eq(Mux(ahead.any(), ahead, self.requests)),
-            # In two's complement -x keeps the lowest set bit of x, clears what is below it and
-            # inverts what is above; of a one-hot word it is the mask from that bit upwards.
-            self.grants.eq(candidates & -candidates),
-            from_grant.eq(-self.grants),
+            # The mask from the lowest candidate upwards, in steps that double its reach. A
+            # negation says the same with a carry chain, and needs one bit more than the requests.
+            *(
+                mask.eq(below | _shifted(below, reach))
+                for reach, below, mask in zip(
+                    self._reaches(), [candidates, *upward], upward, strict=False
+                )
+            ),
+            self.grants.eq(from_grant & ~past_grant),
             self.index.eq(
                 Cat(
                     (self.grants & _indices_with_bit(bit, self._width)).any()
@@ -89,9 +96,18 @@ class RoundRobin(wiring.Component):
         ]
 
         with m.If(self.requests.any()):
-            m.d.sync += at_or_after.eq(Mux(self.advance, from_grant & ~self.grants, from_grant))
+            m.d.sync += at_or_after.eq(Mux(self.advance, past_grant, from_grant))
 
         return m
+
+    def _reaches(self) -> list[int]:
+        """Powers of two below the width."""
+        return [1 << step for step in range((self._width - 1).bit_length())]
+
+
+def _shifted(mask: Signal, places: int) -> Value:
+    """A mask moved up within its own width."""
+    return Cat(Const(0, places), mask[:-places])
 
 
 def _indices_with_bit(bit: int, width: int) -> int:

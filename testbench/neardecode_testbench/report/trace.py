@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neardecode.config import Config
+from neardecode_testbench.drive.design import write_atomically
 from neardecode_testbench.scenarios.attention import LayerRun
 
 __all__ = ["write_trace"]
@@ -46,7 +47,7 @@ def write_trace(path: Path, config: Config, layers: Sequence[LayerRun]) -> None:
     for run in layers:
         end = run.start + run.cycles
         events.append(span(f"token {run.position} layer {run.layer}", host, 0, run.start, end))
-        for head, (channel, taken, first, last) in enumerate(run.commands):
+        for head, channel, taken, first, last in run.commands:
             events.append(
                 span(
                     f"head {head}", channel, 0, first, last + 1,
@@ -57,7 +58,7 @@ def write_trace(path: Path, config: Config, layers: Sequence[LayerRun]) -> None:
             for cycle, address in pages:
                 page = address // page_cycles
                 events.append(span(f"page {page}", channel, 1, cycle, cycle + page_cycles))
-    path.write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ns"}))
+    write_atomically(path, json.dumps({"traceEvents": events, "displayTimeUnit": "ns"}))
 
 
 def _name(process: int, name: str, thread: int | None) -> dict:

@@ -103,8 +103,8 @@ class LayerRun:
     Attributes:
         layer, position: Which.
         start, cycles: When, counted from reset.
-        commands: For each head its slice, and the cycles in which its command was taken and its
-            first and last score came.
+        commands: In the order in which they were given, each head with its slice, and the cycles
+            in which its command was taken and its first and last score came.
         pages: For each channel the cycles in which a page began to cross the core-die bus, and
             the beat address of its first beat.
     """
@@ -113,7 +113,7 @@ class LayerRun:
     position: int
     start: int
     cycles: int
-    commands: list[tuple[int, int, int, int]] = field(default_factory=list)
+    commands: list[tuple[int, int, int, int, int]] = field(default_factory=list)
     pages: list[list[tuple[int, int]]] = field(default_factory=list)
 
 
@@ -146,6 +146,9 @@ class LayerStimulus:
         self._flits = Packer(FlitLayout(config.fabric.payload_bits, channels + 1))
         self._results = Packer(SliceResult(config.compute))
         self.image = KeyImage(config, shape, context)
+        # The first head of every group, then the second: all slices begin at once, and the pages
+        # that they share are sensed while nobody waits for a later head's query.
+        self.order = sorted(range(shape.heads), key=lambda head: head % shape.group)
 
     def slice_of(self, layer: int, head: int) -> int:
         """The slice that scores a head."""
@@ -161,7 +164,7 @@ class LayerStimulus:
             expected: (heads, positions), or None to compare nothing.
         """
         flash = self._config.flash
-        heads = range(self._shape.heads)
+        heads = self.order
         flits = None
         if expected is not None:
             flits = [
@@ -336,12 +339,15 @@ class RtlScorer(IntegerScorer):
                     outcome.cycles,
                     [
                         (
+                            head,
                             self._stimulus.slice_of(layer, head),
                             taken,
                             int(cycles[head].min()),
                             int(cycles[head].max()),
                         )
-                        for head, taken in enumerate(outcome.sources["commands"])
+                        for head, taken in zip(
+                            self._stimulus.order, outcome.sources["commands"], strict=True
+                        )
                     ],
                     list(outcome.accesses.values()),
                 )
