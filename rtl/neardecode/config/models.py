@@ -43,7 +43,7 @@ class Flash(_Section):
     """Bytes that cross the core-die bus, and any stream of data, in one cycle."""
     pages_a_bank: Annotated[int, Field(ge=2)] = 131072
     """Pages of a bank."""
-    sense_ns: Annotated[float, Field(gt=0)] = 4000.0
+    sense_ns: Annotated[float, Field(gt=0, le=1e6)] = 4000.0
     """tR, from the sense command until the page stands in the sense latch."""
 
     @property
@@ -164,6 +164,11 @@ class Config(_Section):
             raise ValueError(
                 f"compute.blocks_a_row must be whole beats of {self.kv_layout.blocks_a_beat}"
                 f" blocks, not {self.compute.blocks_a_row}"
+            )
+        if self.sense_cycles < 3:
+            raise ValueError(
+                f"flash.sense_ns must be at least 3 cycles of {self.clock_ghz} GHz,"
+                f" not {self.flash.sense_ns}"
             )
         return self
 

@@ -53,12 +53,17 @@ def loads(text: str, name: str = "configuration") -> Config:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name}: not TOML: {error}") from None
+    except (RecursionError, ValueError) as error:
+        # Nested too deeply, or a number of thousands of digits.
+        raise ConfigError(f"{name}: cannot be read: {error}") from None
     try:
         return Config.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
         keys = [str(key) for key in first["loc"]]
-        line, column = _position(text, keys)
+        # A rule between keys begins with the one that it refuses.
+        refused = first["msg"].removeprefix("Value error, ").split()[0].split(".")
+        line, column = _position(text, keys + refused if first["type"] == "value_error" else keys)
         raise ConfigError(f"{name}:{line}:{column}: {_complaint(first, keys, document)}") from None
 
 
@@ -80,8 +85,8 @@ def _position(text: str, keys: Sequence[str]) -> tuple[int, int]:
     """Line and column, from 1, of a key or of the nearest table that holds it."""
     best, best_depth = (1, 1), 0
     table: list[str] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", line):
+    for number, line in enumerate(text.split("\n"), 1):
+        if header := re.match(r"\s*\[\[?\s*([^\[\]]+?)\s*\]", line):
             table = [part.strip(" \t\"'") for part in header[1].split(".")]
             path, column = table, header.start(1) + 1
         elif entry := re.match(r"\s*([A-Za-z0-9_\-.\"' \t]+?)\s*=", line):

@@ -1,1 +1,1 @@
-"""cocotb benches, one module a block: cycle by cycle against the reference."""
+"""Testbenches: the blocks' scenarios on simulators, every stream watched."""

@@ -1,5 +1,6 @@
 """The neardecode command."""
 
+import io
 import sys
 
 from neardecode_testbench.cli.app import app
@@ -7,15 +8,33 @@ from neardecode_testbench.cli.errors import KNOWN_ERRORS, one_line
 
 __all__ = ["main"]
 
+INTERRUPTED = 130
+"""The exit status that Typer gives to an interrupt."""
+
 
 def main() -> None:
     """Runs the command; an error that a user can mend is one line and exit status 1."""
     # Each module adds its commands.
-    from neardecode_testbench.cli import bench, config, decode, model, verilog  # noqa: F401
+    from neardecode_testbench.cli import area, bench, config, decode, model, verilog  # noqa: F401
 
+    for stream in (sys.stdout, sys.stderr):
+        # A model may write what the terminal cannot show.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
-        app()
+        status = app(standalone_mode=False)
+        sys.stdout.flush()
     except KNOWN_ERRORS as error:
         sys.exit(f"neardecode: {one_line(error)}")
-    except KeyboardInterrupt:
-        sys.exit("neardecode: interrupted")
+    except Exception as error:
+        # A wrong use of the command line; Typer does not export the class.
+        format_message = getattr(error, "format_message", None)
+        if format_message is None:
+            raise
+        # Without arguments there is a help text, already printed, and no message.
+        if message := " ".join(format_message().split()):
+            print(f"neardecode: {message}", file=sys.stderr)
+        sys.exit(2)
+    if status == INTERRUPTED:
+        print("neardecode: interrupted", file=sys.stderr)
+    sys.exit(status)

@@ -116,7 +116,7 @@ def decode(
     results = _results(settings, run)
     results = {
         "prompt": prompt,
-        "text": tokenizer.decode(run.tokens),
+        "text": tokenizer.decode([*ids, *run.tokens])[len(tokenizer.decode(ids)) :],
         "tokens": run.tokens,
         "reference_tokens": reference,
         "config": config,

@@ -1,6 +1,7 @@
 """Errors that a user can mend, and how they are told."""
 
 from neardecode.config import ConfigError
+from neardecode_synth.area import SynthesisError
 from neardecode_testbench.drive.stimulus import StorageError, StuckError
 from neardecode_testbench.drive.toolchain import ToolError
 from neardecode_testbench.reference.gguf_model import ModelError
@@ -23,6 +24,7 @@ KNOWN_ERRORS = (
     OSError,
     StorageError,
     StuckError,
+    SynthesisError,
     ToolError,
 )
 

@@ -1,6 +1,7 @@
 """Where a command's results go: JSON for machines, tables for people."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -39,5 +40,12 @@ def check_writable(*paths: Path | None) -> None:
         InputError: naming the file.
     """
     for path in paths:
-        if path is not None and str(path) != "-" and not path.absolute().parent.is_dir():
+        if path is None or str(path) == "-":
+            continue
+        folder = path.absolute().parent
+        if not folder.is_dir():
             raise InputError(f"{path}: its folder does not exist")
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder")
+        if not os.access(path if path.exists() else folder, os.W_OK):
+            raise InputError(f"{path}: cannot be written")

@@ -9,8 +9,12 @@ from amaranth.sim import Simulator
 
 from neardecode_testbench.drive.player import Player
 from neardecode_testbench.drive.stimulus import Scenario
+from neardecode_testbench.drive.waves import cut_vcd
 
 __all__ = ["run"]
+
+CYCLE_FS = 10**9
+"""A cycle in Amaranth's unit of time; the edge is in its middle."""
 
 
 class _Pins:
@@ -56,7 +60,7 @@ def run(
         wave_cycles: Cycles of it.
     """
     simulator = Simulator(component)
-    simulator.add_clock(1e-6)
+    simulator.add_clock(CYCLE_FS * 1e-15)
     results: list[Any] = []
 
     async def bench(context):
@@ -68,4 +72,5 @@ def run(
     else:
         with simulator.write_vcd(str(waves)):
             simulator.run()
+        cut_vcd(waves, wave_cycles * CYCLE_FS)
     return results[0]

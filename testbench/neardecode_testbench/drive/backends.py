@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from neardecode_testbench.drive import amaranth_sim, cocotb_run, native
-from neardecode_testbench.drive.design import Design
+from neardecode_testbench.drive.design import Design, write_atomically
 from neardecode_testbench.drive.stimulus import Scenario
 from neardecode_testbench.drive.waves import vcd_to_fst
 
@@ -42,6 +42,7 @@ def simulate(
         raise ValueError(f"waves must be a .vcd or .fst file, not {waves}")
     with tempfile.TemporaryDirectory() as folder:
         vcd = None if waves is None else Path(folder) / "waves.vcd"
+        fst = Path(folder) / "waves.fst"
         if backend == "native":
             result = native.run(design, scenario, waves=vcd, wave_cycles=wave_cycles)
         elif backend == "amaranth":
@@ -50,7 +51,6 @@ def simulate(
             result = cocotb_run.run(design, scenario, backend, waves=vcd, wave_cycles=wave_cycles)
         if waves is not None and vcd is not None:
             if waves.suffix == ".fst":
-                vcd_to_fst(vcd, waves)
-            else:
-                waves.write_bytes(vcd.read_bytes())
+                vcd_to_fst(vcd, fst)
+            write_atomically(waves, (fst if waves.suffix == ".fst" else vcd).read_bytes())
     return result

@@ -26,10 +26,14 @@ from neardecode_testbench.drive.toolchain import (
     require,
     verilator_root,
 )
+from neardecode_testbench.drive.waves import cut_vcd
 
 __all__ = ["build", "run", "simulate_module"]
 
 CocotbSimulator = Literal["verilator", "icarus"]
+
+CYCLE_PS = 2000
+"""A cycle in the unit of time of both simulators; see `cocotb_scenario`."""
 
 # A handful of flags matter more for building than for running: these designs are small.
 _BUILD_ARGS = {
@@ -105,9 +109,10 @@ def simulate_module(
         **environment,
         "NEARDECODE_INPUTS": " ".join(port.name for port in ports if port.is_input),
     }
-    if waves is not None and wave_cycles:
-        environment = {**environment, "NEARDECODE_WAVE_CYCLES": str(wave_cycles)}
     with _tools(simulator):
+        # cocotb asks Icarus for FST; the last word counts.
+        if simulator == "icarus" and waves is not None:
+            os.environ["SIM_CMD_SUFFIX"] = "-vcd"
         runner = get_runner(simulator)
         with contextlib.suppress(SystemExit):
             runner.test(
@@ -127,9 +132,13 @@ def simulate_module(
                 test_args=["--trace-file", str(waves)]
                 if simulator == "verilator" and waves
                 else [],
+                plusargs=[f"+dumpfile_path={waves}"] if simulator == "icarus" and waves else [],
                 waves=waves is not None,
                 timescale=("1ns", "1ps") if simulator == "icarus" else None,
             )
+    if waves is not None and wave_cycles and waves.exists():
+        # The reset is a cycle of its own.
+        cut_vcd(waves, (1 + wave_cycles) * CYCLE_PS)
     return folder / "results.xml"
 
 
@@ -153,7 +162,7 @@ def build(design: Design, simulator: CocotbSimulator, *, trace: bool) -> Path:
                     build_dir=work,
                     build_args=_BUILD_ARGS[simulator],
                     timescale=("1ns", "1ps"),
-                    waves=trace and simulator == "verilator",
+                    waves=trace,
                     log_file=work / "build.log",
                 )
             except SystemExit:

@@ -4,7 +4,8 @@ import hashlib
 import inspect
 import json
 import os
-import tempfile
+import secrets
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -55,17 +56,32 @@ def digest(*parts: str | bytes) -> str:
     return state.hexdigest()[:32]
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a file so that nobody ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent)
+def write_atomically(path: Path, contents: str | bytes) -> None:
+    """Writes a file so that nobody ever sees half of it, text as UTF-8.
+
+    A link is followed; a device or a pipe, which cannot be half there, is written to.
+
+    Raises:
+        OSError: naming ``path``; what was there before stays.
+    """
+    data = contents.encode() if isinstance(contents, str) else contents
     try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+            return
+        target = path.resolve()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+        try:
+            part.write_bytes(data)
+            if target.exists():
+                shutil.copymode(target, part)
+            os.replace(part, target)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 @cache

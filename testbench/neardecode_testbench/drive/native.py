@@ -149,11 +149,6 @@ class NativeRunner:
             payloads = np.zeros((capacity, self._bytes[port]), np.uint8)
             mismatched = np.zeros(capacity, np.uint8)
             expected = None if sink.expected is None else self._pack(sink.expected, port)
-            if sink.expected is not None and len(sink.expected) != sink.count:
-                raise ValueError(
-                    f"{sink.stream}: {len(sink.expected)} payloads are expected,"
-                    f" {sink.count} waited for"
-                )
             keys = self._pack([sink.keys], port)
             stalls = _stalls(sink.stalls)
             keep += [expected, keys, stalls]
@@ -174,8 +169,6 @@ class NativeRunner:
         logs = []
         for storage in play.storages:
             memory = storage.memory.reshape(-1).view(np.uint8)
-            if not memory.flags.c_contiguous:
-                raise ValueError(f"{storage.port}: its memory must be contiguous")
             self._held[storage.port] = memory
             capacity = LOG_CAPACITY if storage.log_every else 1
             cycles, addresses = np.zeros(capacity, np.int64), np.zeros(capacity, np.uint64)

@@ -63,6 +63,9 @@ class Sink:
         keys: Where transfers may come in any order among each other: a mask of the bits that
             name a transfer. Each is then compared with the next expected payload that has the
             same bits under the mask.
+
+    Raises:
+        ValueError: if the expected payloads are not ``count``.
     """
 
     stream: str
@@ -70,6 +73,13 @@ class Sink:
     expected: list[int] | None = None
     stalls: np.ndarray | None = None
     keys: int = 0
+
+    def __post_init__(self):
+        if self.expected is not None and len(self.expected) != self.count:
+            raise ValueError(
+                f"{self.stream}: {len(self.expected)} payloads are expected,"
+                f" {self.count} waited for"
+            )
 
 
 @dataclass
@@ -82,12 +92,19 @@ class Storage:
         beat_bytes: Bytes of a beat; addresses count beats.
         log_every: Keep the cycle and address of accesses whose address is a multiple of this;
             0 keeps none.
+
+    Raises:
+        ValueError: if the memory is not contiguous.
     """
 
     port: str
     memory: np.ndarray
     beat_bytes: int
     log_every: int = 0
+
+    def __post_init__(self):
+        if not self.memory.flags.c_contiguous:
+            raise ValueError(f"{self.port}: its memory must be contiguous")
 
 
 @dataclass

@@ -38,7 +38,7 @@ def require(tool: str, purpose: str) -> str:
 
 def compiler() -> str:
     """The C++ compiler: ``$CXX``, or g++."""
-    return require(os.environ.get("CXX", "g++"), "compiled simulation")
+    return require(os.environ.get("CXX") or "g++", "compiled simulation")
 
 
 def icarus() -> str:

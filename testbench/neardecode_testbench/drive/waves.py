@@ -5,9 +5,22 @@ from pathlib import Path
 
 import pylibfst
 
-__all__ = ["vcd_to_fst"]
+__all__ = ["cut_vcd", "vcd_to_fst"]
 
 _TIMESCALES = {"s": 0, "ms": -3, "us": -6, "ns": -9, "ps": -12, "fs": -15}
+
+
+def cut_vcd(path: Path, end: int) -> None:
+    """Takes off a VCD file what happens from a time on, in its own unit."""
+    with path.open("r+b") as file:
+        offset, in_header = 0, True
+        for line in file:
+            if in_header:
+                in_header = not line.lstrip().startswith(b"$enddefinitions")
+            elif line[:1] == b"#" and int(line[1:]) >= end:
+                file.truncate(offset)
+                return
+            offset += len(line)
 
 
 def vcd_to_fst(source: Path, target: Path) -> None:

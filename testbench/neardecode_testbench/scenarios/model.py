@@ -39,4 +39,7 @@ def _load(source: ModelSource) -> tuple[Decoder, Tokenizer]:
         return Decoder(*random_model(source.seed)), ByteTokenizer()
     file = GgufFile(source.path)
     shape = read_shape(file)
+    tokens = len(file.array("tokenizer.ggml.tokens"))
+    if tokens != shape.vocabulary:
+        raise file.error(f"has {tokens} tokens and an embedding of {shape.vocabulary}")
     return Decoder(shape, read_weights(file, shape)), GgufTokenizer(file)

@@ -1,0 +1,46 @@
+"""The blocks that commands know by name."""
+
+from collections.abc import Callable
+
+from amaranth.lib import wiring
+from amaranth.utils import ceil_log2
+
+from neardecode.chip import Chip
+from neardecode.compute.slice import MacSlice
+from neardecode.config import Config
+from neardecode.fabric.router import Router
+from neardecode.flash.channel import FlashChannel
+from neardecode.lib.flit import FlitLayout
+from neardecode_testbench.cli.errors import InputError
+
+__all__ = ["BLOCKS", "make_block"]
+
+
+def _router(config: Config) -> Router:
+    ends = config.flash.channels + 1
+    return Router(
+        FlitLayout(config.fabric.payload_bits, ends),
+        routes=range(ends),
+        ports=ends,
+        buffer_flits=config.fabric.buffer_flits,
+        output_credits=config.fabric.buffer_flits,
+    )
+
+
+BLOCKS: dict[str, Callable[[Config], wiring.Component]] = {
+    "chip": Chip,
+    "flash_channel": lambda config: FlashChannel(config.flash),
+    "mac_slice": lambda config: MacSlice(config, ceil_log2(config.flash.pages)),
+    "router": _router,
+}
+
+
+def make_block(name: str, config: Config) -> wiring.Component:
+    """A block of a configuration.
+
+    Raises:
+        InputError: if there is no such block.
+    """
+    if name not in BLOCKS:
+        raise InputError(f"{name}: no such block; known: {', '.join(BLOCKS)}")
+    return BLOCKS[name](config)

@@ -1,0 +1,58 @@
+"""A flash channel with its core dies behind it: the smallest thing that reads pages."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import Out, connect, flipped
+from amaranth.utils import ceil_log2
+
+from neardecode.config import Flash
+from neardecode.flash.channel import FlashChannel
+from neardecode_testbench.devices.nand import NandDies, StorageInterface, StoragePort
+
+__all__ = ["ChannelBench"]
+
+
+class ChannelBench(wiring.Component):
+    """A channel controller joined to its dies.
+
+    Parameters:
+        config: The flash section of a configuration.
+        sense_cycles: tR.
+
+    Members:
+        requests, beats, counting, cycles, events: As the channel's.
+        storage: Out(`StoragePort`).
+    """
+
+    requests: stream.Interface
+    beats: stream.Interface
+    storage: StorageInterface
+    counting: Signal
+    cycles: data.View
+    events: data.View
+
+    def __init__(self, config: Flash, sense_cycles: int):
+        self.channel = FlashChannel(config)
+        self.dies = NandDies(
+            config.banks, config.pages_a_bank, config.page_beats, config.beat_bytes, sense_cycles
+        )
+        members = dict(self.channel.signature.members)
+        del members["dies"]
+        address_bits = ceil_log2(config.pages * config.page_beats)
+        super().__init__({**members, "storage": Out(StoragePort(address_bits, config.beat_bytes))})
+
+    def elaborate(self, platform) -> Module:
+        """Wire the dies to the controller."""
+        m = Module()
+        m.submodules.channel = channel = self.channel
+        m.submodules.dies = dies = self.dies
+        connect(m, channel=channel.requests, edge=flipped(self.requests))
+        connect(m, channel=channel.beats, edge=flipped(self.beats))
+        connect(m, channel.dies, dies.bus)
+        connect(m, dies.storage, flipped(self.storage))
+        m.d.comb += [
+            channel.counting.eq(self.counting),
+            self.cycles.eq(channel.cycles),
+            self.events.eq(channel.events),
+        ]
+        return m
