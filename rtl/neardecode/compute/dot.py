@@ -86,7 +86,7 @@ class BlockDot(wiring.Component):
         dot_bits = ELEMENT_BITS + config.activation_bits + ceil_log2(BLOCK_ELEMENTS)
         # Shifts beyond these bounds give the same term: all sign, or clamped unless zero.
         left_most = config.term_bits
-        right_most = dot_bits
+        right_most = dot_bits - 1
         bias = KEY_EXPONENT_BIAS + 127 + config.activation_bits - 2 - config.fraction_bits
 
         stages = [Signal(data.StructLayout({"valid": 1, "first": 1, "last": 1})) for _ in range(2)]

@@ -90,15 +90,8 @@ class Router(wiring.Component):
                 self._flit, self._buffer_flits
             )
             connect(m, flipped(self.inputs[port]), receiver.link)
-            # A route is looked up with the head and kept for the flits behind it.
-            looked_up = Signal(range(self._ports), name=f"route_{port}")
-            kept = Signal(range(self._ports), name=f"kept_{port}")
-            flit = receiver.o.payload
-            m.d.comb += looked_up.eq(Mux(flit.head, routes[flit.destination], kept))
-            with m.If(receiver.o.valid & flit.head):
-                m.d.sync += kept.eq(looked_up)
             heads.append(receiver.o)
-            wants.append(looked_up)
+            wants.append(routes[receiver.o.payload.destination])
 
         takes = [Signal(self._ports, name=f"takes_{port}") for port in ports]
         for port in ports:
@@ -113,7 +106,7 @@ class Router(wiring.Component):
             flit = Signal(self._flit, name=f"flit_{port}")
             m.d.comb += [
                 arbiter.requests.eq(asking & Mux(locked, owner, ~0)),
-                arbiter.advance.eq(sender.i.ready & flit.tail),
+                arbiter.advance.eq(sender.i.ready),
                 sender.i.valid.eq(arbiter.requests.any()),
                 flit.eq(_choose(arbiter.grants, [head.payload for head in heads])),
                 sender.i.payload.eq(flit),

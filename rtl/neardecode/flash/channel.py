@@ -29,8 +29,12 @@ class FlashChannel(wiring.Component):
     at once, any other is sensed, every bank on its own, while other pages cross the bus. The
     first beat of a page that has to be sensed leaves `miss_latency` + tR cycles after its request
     was taken, of a buffered page `hit_latency` cycles after; beats then follow each other in
-    consecutive cycles as long as they are taken. A stream of consecutive pages fills at most
-    ``min(1, banks * page_beats / tR)`` of the bus.
+    consecutive cycles as long as they are taken.
+
+    A stream of consecutive pages fills ``min(1, banks * page_beats / tR)`` of the bus, from two
+    banks on. A single bank gives a page in
+    ``max(tR, page_beats + 1, (tR + page_beats + 4) / 2)`` cycles: its register is not filled while
+    it is read, and it has two buffers, each in use from its page's sense until its delivery.
 
     Parameters:
         config: The flash section of a configuration.

@@ -65,9 +65,8 @@ class SenseScheduler(wiring.Component):
         added = Signal(self._banks)
 
         m.d.comb += [
-            arbiter.requests.eq(
-                ((wanted[0] & ~next_way) | (wanted[1] & next_way)) & self.sense_ready
-            ),
+            # Buffers are allocated in turn: a bank that wants one page wants the next in turn.
+            arbiter.requests.eq((wanted[0] | wanted[1]) & self.sense_ready),
             arbiter.advance.eq(self.senses.ready & self.senses.valid),
             self.senses.valid.eq(arbiter.requests.any()),
             self.sensing.bank.eq(arbiter.index),
