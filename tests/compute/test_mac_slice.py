@@ -264,10 +264,10 @@ def test_the_waveform_of_the_readme():
         ),
     )
     config = configuration(page_bytes=256)
-    # The result of the first row is held in cycles 8 and 9.
-    pacing = Held(cycles={"results": (8, 9)})
+    # The result of the first row is held in cycles 10 and 11.
+    pacing = Held(cycles={"results": (10, 11)})
     run(SliceRows(config, ADDRESS_BITS, (Job(3, 4),), pacing=pacing, recorder=recorder))
-    drawn = recorder.waveform(18)
+    drawn = recorder.waveform(20)
     readme = (Path(neardecode.compute.__path__[0]) / "README.md").read_text()
     for line in drawn:
         assert f"    {line}\n" in readme

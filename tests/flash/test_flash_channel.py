@@ -274,6 +274,14 @@ def test_a_stream_reaches_the_bound_of_its_banks(banks, sense_cycles):
     assert 0.99 <= utilisation(result, flash, warm_up, rounds) / bound <= 1.0001
 
 
+@pytest.mark.parametrize("sense_cycles", [3, 6, 7, 8, 9, 12, 20])
+def test_two_banks_of_the_shortest_pages_reach_it_too(sense_cycles):
+    flash = configuration(2, page_beats=4, rows=32, beat_bytes=32)
+    result = run(stream_of_pages(flash, 30), flash=flash, sense_cycles=sense_cycles)
+    bound = min(1, 8 / sense_cycles)
+    assert 0.99 <= utilisation(result, flash, 8, 20) / bound <= 1.0001
+
+
 @pytest.mark.parametrize("page_beats", [8, 64])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 1, 1.1, 1.5, 3])
 def test_a_single_bank_is_bound_by_its_register_and_its_buffers_too(page_beats, share):

@@ -22,7 +22,7 @@ class ChannelCause(enum.Enum):
     OUTPUT = 3
     """Nothing was sensing; a beat waited for the reader."""
     BUFFERED = 4
-    """Nothing was sensing; a page was read out of its page buffer."""
+    """Nothing was sensing; a page was looked up, or read out of its page buffer."""
     IDLE = 5
     """No request was waiting."""
 
@@ -65,7 +65,8 @@ class RouterCause(enum.Enum):
     BUSY = 0
     """At least one flit crossed the crossbar."""
     CREDIT = 1
-    """Flits waited, and every output that they wanted had no credit."""
+    """Flits waited: every output that they wanted had no credit, or was in the middle of a packet
+    whose next flit had not come."""
     IDLE = 2
     """No flit waited."""
 

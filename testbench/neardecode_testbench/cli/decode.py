@@ -21,6 +21,7 @@ from neardecode_testbench.cli.output import JsonOption, check_writable, console,
 from neardecode_testbench.devices.board import Board
 from neardecode_testbench.drive.backends import BACKENDS, WAVE_CYCLES, simulate
 from neardecode_testbench.drive.design import Design
+from neardecode_testbench.drive.toolchain import check_tools
 from neardecode_testbench.reference.decoder import generate
 from neardecode_testbench.reference.models import MODELS, locate
 from neardecode_testbench.reference.scorers import IntegerScorer
@@ -75,6 +76,7 @@ def decode(
     if waves is not None and waves.suffix not in (".fst", ".vcd"):
         raise InputError(f"--waves {waves}: must end in .fst or .vcd")
     check_writable(waves, trace, json)
+    check_tools(backend)
 
     quiet = json is not None and str(json) == "-"
     source = _source(model, gguf, settings)

@@ -19,13 +19,7 @@ from cocotb_tools.runner import get_runner
 
 from neardecode_testbench.drive.design import TOP, Design, build_cache, digest
 from neardecode_testbench.drive.stimulus import Scenario
-from neardecode_testbench.drive.toolchain import (
-    ToolError,
-    compiler,
-    icarus,
-    require,
-    verilator_root,
-)
+from neardecode_testbench.drive.toolchain import ToolError, check_tools, compiler, verilator_root
 from neardecode_testbench.drive.waves import cut_vcd
 
 __all__ = ["build", "run", "simulate_module"]
@@ -145,8 +139,7 @@ def simulate_module(
 def build(design: Design, simulator: CocotbSimulator, *, trace: bool) -> Path:
     """The folder with a design built for a simulator."""
     verilog, _ = design.files()
-    if simulator == "icarus":
-        icarus()
+    check_tools(simulator)
     key = digest(verilog.read_bytes(), simulator, " ".join(_BUILD_ARGS[simulator]), str(trace))
     folder = build_cache() / "cocotb" / f"{simulator}-{key}"
     if (folder / "built").exists():
@@ -183,8 +176,6 @@ def _tools(simulator: CocotbSimulator) -> Iterator[None]:
     try:
         if simulator == "verilator":
             cxx = compiler()
-            require("make", "the verilator backend")
-            require("perl", "the verilator backend")
             binary, root = verilator_root()
             os.environ["PATH"] = f"{binary.parent}{os.pathsep}{os.environ['PATH']}"
             os.environ["VERILATOR_ROOT"] = str(root)

@@ -9,7 +9,15 @@ import sysconfig
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["ToolError", "compiler", "icarus", "require", "scripts_path", "verilator_root"]
+__all__ = [
+    "ToolError",
+    "check_tools",
+    "compiler",
+    "icarus",
+    "require",
+    "scripts_path",
+    "verilator_root",
+]
 
 OLDEST_VERILATOR = (5, 36)
 
@@ -73,3 +81,19 @@ def verilator_root() -> tuple[Path, Path]:
     if (int(version[1]), int(version[2])) < OLDEST_VERILATOR:
         raise ToolError(f"{found} is {version[1]}.{version[2]}; 5.036 or newer is needed")
     return Path(found), Path(root_line[1])
+
+
+def check_tools(backend: str) -> None:
+    """Refuses, before a long run, a simulator whose tools are missing.
+
+    Raises:
+        ToolError: naming the tool that is missing.
+    """
+    if backend in ("native", "verilator"):
+        compiler()
+        verilator_root()
+    if backend == "verilator":
+        require("make", "the verilator backend")
+        require("perl", "the verilator backend")
+    if backend == "icarus":
+        icarus()
