@@ -90,9 +90,7 @@ class Chip(wiring.Component):
                     )
                 ),
                 "results": Out(stream.Signature(self._flit)),
-                "dies": Out(CoreDieBus(flash.banks, flash.pages_a_bank, flash.beat_bytes)).array(
-                    flash.channels
-                ),
+                "dies": Out(CoreDieBus(flash)).array(flash.channels),
                 "counting": In(1),
                 "counter_address": In(range(len(counter_names(config)))),
                 "counter_value": Out(48),

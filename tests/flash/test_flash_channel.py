@@ -288,7 +288,7 @@ def test_a_single_bank_is_bound_by_its_register_and_its_buffers_too(page_beats, 
     sense_cycles = max(3, round(share * page_beats))
     flash = configuration(1, page_beats, rows=32, beat_bytes=32)
     result = run(stream_of_pages(flash, 20), flash=flash, sense_cycles=sense_cycles)
-    page_cycles = max(sense_cycles, page_beats + 1, (sense_cycles + page_beats + 4) / 2)
+    page_cycles = max(sense_cycles, page_beats + 1, (sense_cycles + page_beats + 3) / 2)
     measured = utilisation(result, flash, 6, 12)
     assert measured == pytest.approx(page_beats / page_cycles, rel=1e-9)
     assert measured <= 1.0001 * min(1, page_beats / sense_cycles)

@@ -1,8 +1,9 @@
 """Frozen, validated parameters of the hardware; the only package that everything may import."""
 
 from neardecode.config.causes import ChannelCause, ChannelEvent, LinkCause, RouterCause, SliceCause
+from neardecode.config.flash import Ecc, Flash, Host, Repair
 from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat, PageLayout, page_layout
-from neardecode.config.models import TAG_BITS, Compute, Config, Decode, Fabric, Flash
+from neardecode.config.models import TAG_BITS, Compute, Config, Decode, Fabric
 from neardecode.config.presets import PRESETS
 from neardecode.config.toml import ConfigError, dumps, load, loads
 
@@ -17,10 +18,13 @@ __all__ = [
     "Config",
     "ConfigError",
     "Decode",
+    "Ecc",
     "Fabric",
     "Flash",
+    "Host",
     "LinkCause",
     "PageLayout",
+    "Repair",
     "RouterCause",
     "SliceCause",
     "dumps",

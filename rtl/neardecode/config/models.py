@@ -7,80 +7,16 @@ cycles in one place (`Config.cycles`).
 from math import ceil
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat, PageLayout, page_layout
+from neardecode.config.flash import Flash
+from neardecode.config.formats import BlockFormat, PageLayout
+from neardecode.config.section import Section, power_of_two
 
-__all__ = ["Compute", "Config", "Decode", "Fabric", "Flash"]
-
-
-def _power_of_two(value: int) -> bool:
-    return value > 0 and value & (value - 1) == 0
+__all__ = ["TAG_BITS", "Compute", "Config", "Decode", "Fabric"]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
-    )
-
-
-class Flash(_Section):
-    """The flash channels and the NAND core dies behind them.
-
-    Source: OCP HBF base-die specification v0.7.0, sections 4 and 4.6, for the geometry; tR is
-    not in it and is ours.
-    """
-
-    channels: Annotated[int, Field(ge=1, le=16)] = 1
-    """Independent host channels."""
-    dies: Annotated[int, Field(ge=1, le=16)] = 4
-    """Core dies a channel."""
-    banks_a_die: Annotated[int, Field(ge=1, le=64)] = 16
-    """Banks a core die; consecutive pages stripe across banks first, then dies."""
-    page_bytes: int = 4096
-    """Bytes of a page, the unit of a sense."""
-    beat_bytes: int = 64
-    """Bytes that cross the core-die bus, and any stream of data, in one cycle."""
-    pages_a_bank: Annotated[int, Field(ge=2)] = 131072
-    """Pages of a bank."""
-    sense_ns: Annotated[float, Field(gt=0, le=1e6)] = 4000.0
-    """tR, from the sense command until the page stands in the sense latch."""
-
-    @property
-    def banks(self) -> int:
-        """Banks of a channel, over all its dies."""
-        return self.dies * self.banks_a_die
-
-    @property
-    def pages(self) -> int:
-        """Pages of a channel."""
-        return self.banks * self.pages_a_bank
-
-    @property
-    def page_beats(self) -> int:
-        """Beats of a page."""
-        return self.page_bytes // self.beat_bytes
-
-    def layout(self, block_format: BlockFormat) -> PageLayout:
-        """Where the blocks of a format lie in a page."""
-        return page_layout(block_format, self.page_bytes, self.beat_bytes)
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        for name in ("dies", "banks_a_die", "pages_a_bank", "page_bytes", "beat_bytes"):
-            if not _power_of_two(getattr(self, name)):
-                raise ValueError(f"{name} must be a power of two, not {getattr(self, name)}")
-        if self.beat_bytes < BLOCK_ELEMENTS:
-            raise ValueError(f"beat_bytes must be at least {BLOCK_ELEMENTS}, not {self.beat_bytes}")
-        if self.page_bytes < 4 * self.beat_bytes:
-            raise ValueError(
-                f"page_bytes must be at least four beats of {self.beat_bytes},"
-                f" not {self.page_bytes}"
-            )
-        return self
-
-
-class Compute(_Section):
+class Compute(Section):
     """The MAC slice behind a memory port."""
 
     activation_bits: Annotated[int, Field(ge=4, le=16)] = 12
@@ -97,7 +33,7 @@ class Compute(_Section):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         for name in ("blocks_a_row", "rows"):
-            if not _power_of_two(getattr(self, name)):
+            if not power_of_two(getattr(self, name)):
                 raise ValueError(f"{name} must be a power of two, not {getattr(self, name)}")
         if self.term_bits < self.fraction_bits + 2:
             raise ValueError(
@@ -113,7 +49,7 @@ class Compute(_Section):
         return self.accumulator_bits - (self.blocks_a_row.bit_length() - 1)
 
 
-class Fabric(_Section):
+class Fabric(Section):
     """Routers and links."""
 
     payload_bits: Annotated[int, Field(ge=64, le=512)] = 96
@@ -124,7 +60,7 @@ class Fabric(_Section):
     """Registers on a link in each direction, in cycles."""
 
 
-class Decode(_Section):
+class Decode(Section):
     """What the decode command runs where its options say nothing."""
 
     model: str = "smollm2-135m"
@@ -135,7 +71,7 @@ class Decode(_Section):
     """The simulator."""
 
 
-class Config(_Section):
+class Config(Section):
     """Everything that decides what hardware is built.
 
     Raises:

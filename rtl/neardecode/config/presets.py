@@ -1,6 +1,7 @@
 """Configurations with names."""
 
-from neardecode.config.models import Compute, Config, Decode, Fabric, Flash
+from neardecode.config.flash import Flash
+from neardecode.config.models import Compute, Config, Decode, Fabric
 
 __all__ = ["PRESETS"]
 

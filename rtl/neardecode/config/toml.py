@@ -4,7 +4,7 @@ import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import tomli_w
 from pydantic import ValidationError
@@ -20,8 +20,8 @@ class ConfigError(ValueError):
 
 
 def dumps(config: Config) -> str:
-    """A configuration as TOML, every key written out."""
-    return tomli_w.dumps(config.model_dump())
+    """A configuration as TOML, every key written out; a part that is left out has no table."""
+    return tomli_w.dumps(config.model_dump(exclude_none=True))
 
 
 def load(source: str | Path) -> Config:
@@ -72,7 +72,8 @@ def _complaint(error: Any, keys: Sequence[str], document: dict[str, Any]) -> str
     if error["type"] == "extra_forbidden":
         known: Any = Config
         for part in keys[:-1]:
-            known = known.model_fields[part].annotation
+            annotation = known.model_fields[part].annotation
+            known = next((kind for kind in get_args(annotation) if kind), annotation)
         return f"unknown key {key!r}; known here: {', '.join(known.model_fields)}"
     message = error["msg"].removeprefix("Value error, ")
     value = error["input"]

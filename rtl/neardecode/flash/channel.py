@@ -8,13 +8,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
-from neardecode.config import ChannelCause, ChannelEvent
-from neardecode.config import Flash as FlashConfig
+from neardecode.config import ChannelCause, ChannelEvent, Flash
 from neardecode.flash.bus import CoreDieBus, CoreDieBusInterface
-from neardecode.flash.delivery import Delivery
+from neardecode.flash.delivery import Delivery, Order
 from neardecode.flash.expander import PageExpander
-from neardecode.flash.page_table import Order, PageTable, Slot
-from neardecode.flash.scheduler import SenseScheduler, TransferScheduler
+from neardecode.flash.read_engine import ReadEngine
+from neardecode.flash.status import ReadStatus
 from neardecode.lib.counters import CycleCounters, EventCounters
 from neardecode.lib.fifo import StreamFIFO
 from neardecode.lib.page import PageBeat, PageRequest
@@ -23,17 +22,17 @@ __all__ = ["FlashChannel"]
 
 
 class FlashChannel(wiring.Component):
-    """The read path of one channel.
+    """A channel that only reads, for the slice beside it.
 
     Requests are answered in order. Every bank has two page buffers; a page found in one is read
-    at once, any other is sensed, every bank on its own, while other pages cross the bus. The
-    first beat of a page that has to be sensed leaves `miss_latency` + tR cycles after its request
-    was taken, of a buffered page `hit_latency` cycles after; beats then follow each other in
-    consecutive cycles as long as they are taken.
+    at once, any other is sensed, every bank on its own, while other pages cross the bus. Without
+    error correction the first beat of a page that has to be sensed leaves `miss_latency` + tR
+    cycles after its request was taken, of a buffered page `hit_latency` cycles after; beats then
+    follow each other in consecutive cycles as long as they are taken.
 
     A stream of consecutive pages fills ``min(1, banks * page_beats / tR)`` of the bus, from two
     banks on. A single bank gives a page in
-    ``max(tR, page_beats + 1, (tR + page_beats + 4) / 2)`` cycles: its register is not filled while
+    ``max(tR, page_beats + 1, (tR + page_beats + 3) / 2)`` cycles: its register is not filled while
     it is read, and it has two buffers, each in use from its page's sense until its delivery.
 
     Parameters:
@@ -61,20 +60,17 @@ class FlashChannel(wiring.Component):
     cycles: data.View
     events: data.View
 
-    def __init__(self, config: FlashConfig):
-        self._banks = config.banks
-        self._rows = config.pages_a_bank
-        self._page_beats = config.page_beats
-        self._beat_bytes = config.beat_bytes
-        # Every buffer in use, and hits as many.
-        self._orders = 4 * config.banks
+    def __init__(self, config: Flash):
+        self._config = config
+        # Every page buffer in use, and hits as many.
+        self._orders = 4 * config.banks - 1
         self._cycles = CycleCounters(ChannelCause)
         self._events = EventCounters(ChannelEvent)
         super().__init__(
             {
                 "requests": In(stream.Signature(PageRequest(ceil_log2(config.pages)))),
                 "beats": Out(stream.Signature(PageBeat(config.beat_bytes))),
-                "dies": Out(CoreDieBus(config.banks, config.pages_a_bank, config.beat_bytes)),
+                "dies": Out(CoreDieBus(config)),
                 "counting": In(1),
                 "cycles": Out(self._cycles.counts.shape()),
                 "events": Out(self._events.counts.shape()),
@@ -84,57 +80,56 @@ class FlashChannel(wiring.Component):
     def elaborate(self, platform) -> Module:
         """Join the parts, and name every cycle."""
         m = Module()
-        m.submodules.expander = expander = PageExpander(self._banks, self._rows)
-        m.submodules.table = table = PageTable(self._banks, self._rows, self._orders)
-        m.submodules.orders = orders = StreamFIFO(
-            Order(self._banks, self._orders), self._orders - 1
-        )
-        m.submodules.senses = senses = SenseScheduler(self._banks, self._rows)
-        m.submodules.transfers = transfers = TransferScheduler(self._banks)
-        # The device streams one page and holds the command of the next.
-        m.submodules.filling = filling = StreamFIFO(Slot(self._banks), 3)
-        m.submodules.delivery = delivery = Delivery(
-            self._banks, self._page_beats, self._beat_bytes, self._orders
-        )
+        config, dies = self._config, self.dies
+        m.submodules.expander = expander = PageExpander(config.banks, config.pages_a_bank)
+        m.submodules.engine = engine = ReadEngine(config, clients=1, readers=self._orders + 1)
+        m.submodules.orders = orders = StreamFIFO(Order(config), self._orders)
+        m.submodules.delivery = delivery = Delivery(config)
 
         connect(m, flipped(self.requests), expander.requests)
-        connect(m, expander.pages, table.pages)
-        connect(m, table.orders, orders.i)
         connect(m, orders.o, delivery.orders)
+        connect(m, delivery.read, engine.reads[0])
         connect(m, delivery.beats, flipped(self.beats))
-        connect(m, senses.senses, flipped(self.dies.senses))
-        sent = self.dies.transfers.valid & self.dies.transfers.ready
+        connect(m, engine.senses, flipped(dies.senses))
+        connect(m, engine.transfers, flipped(dies.transfers))
+        page = expander.pages.payload
+        outcome = engine.looks[0].outcome
         m.d.comb += [
-            senses.allocated.eq(table.allocated),
-            senses.slot.eq(table.victim),
-            senses.sense_ready.eq(self.dies.sense_ready),
-            table.sensing.eq(senses.sensing),
-            senses.row.eq(table.row),
-            table.delivered.eq(delivery.delivered),
-            table.delivery.eq(orders.o.payload),
-            delivery.victim.eq(table.victim),
-            delivery.allocated.eq(table.allocated),
-            transfers.page_ready.eq(self.dies.page_ready),
-            self.dies.transfers.valid.eq(transfers.transfers.valid),
-            self.dies.transfers.payload.eq(transfers.transfers.payload),
-            transfers.transfers.ready.eq(self.dies.transfers.ready),
-            filling.i.valid.eq(sent),
-            filling.i.payload.eq(transfers.slot),
-            filling.o.ready.eq(self.dies.valid & self.dies.beat.last),
-            delivery.slot.eq(filling.o.payload),
-            delivery.arrives.eq(self.dies.valid),
-            delivery.beat.eq(self.dies.beat),
+            engine.queries.valid.eq(expander.pages.valid & ~page.error & orders.i.ready),
+            engine.queries.payload.bank.eq(page.bank),
+            engine.queries.payload.row.eq(page.row),
+            engine.queries.payload.fresh.eq(page.fresh),
+            orders.i.valid.eq(expander.pages.valid & (page.error | engine.queries.ready)),
+            orders.i.payload.ticket.eq(engine.ticket),
+            orders.i.payload.error.eq(page.error),
+            orders.i.payload.tag.eq(page.tag),
+            expander.pages.ready.eq(orders.i.ready & (page.error | engine.queries.ready)),
+            engine.looks[0].ticket.eq(orders.o.payload.ticket),
+            delivery.present.eq(engine.looks[0].present),
+            delivery.failed.eq(
+                (outcome.status != ReadStatus.OK) & (outcome.status != ReadStatus.CORRECTED)
+            ),
+            engine.served[0].eq(delivery.served),
+            engine.permit.eq(1),
+            engine.sense_ready.eq(dies.sense_ready),
+            engine.page_ready.eq(dies.page_ready),
+            engine.arrives.eq(dies.valid),
+            engine.beat.eq(dies.beat),
         ]
+        if config.ecc is not None:
+            m.d.comb += [
+                engine.correction.stages.eq(config.ecc.retry_stages),
+                engine.correction.threshold.eq(config.ecc.correctable),
+            ]
 
         m.submodules.cycle_counters = self._cycles
         m.submodules.event_counters = self._events
         cause = self._cycles.cause
-        delivered = self.beats.valid & self.beats.ready
-        with m.If(self.dies.valid):
+        with m.If(dies.valid):
             m.d.comb += cause.eq(ChannelCause.BUSY.value)
-        with m.Elif(self.dies.page_ready.any() | filling.o.valid):
+        with m.Elif(dies.page_ready.any() | engine.moving):
             m.d.comb += cause.eq(ChannelCause.SCHEDULE.value)
-        with m.Elif(~self.dies.sense_ready.all() | senses.waiting):
+        with m.Elif(~dies.sense_ready.all() | engine.wanted):
             m.d.comb += cause.eq(ChannelCause.SENSE.value)
         with m.Elif(self.beats.valid & ~self.beats.ready):
             m.d.comb += cause.eq(ChannelCause.OUTPUT.value)
@@ -148,10 +143,10 @@ class FlashChannel(wiring.Component):
             self._events.counting.eq(self.counting),
             self._events.strobes.eq(
                 Cat(
-                    self.dies.senses.valid & self.dies.senses.ready,
-                    table.hit,
-                    table.pages.valid & table.pages.ready,
-                    delivered,
+                    dies.senses.valid & dies.senses.ready,
+                    engine.queries.valid & engine.queries.ready & engine.hit,
+                    expander.pages.valid & expander.pages.ready,
+                    self.beats.valid & self.beats.ready,
                 )
             ),
             self.events.eq(self._events.counts),

@@ -1,19 +1,36 @@
-"""Which page stands in which page buffer, and which pages have to be sensed.
+"""Which pages are buffered, on their way or waiting for their bank, and who still reads them.
 
-Source: OCP HBF v0.7.0, section 5.3: two page buffers a bank, hits served at once, a third page
-evicts the older.
+Source: OCP HBF v0.7.0, section 5.3: two page buffers a bank, hits served at once, senses of a bank
+strictly in order of arrival, a third page evicts the older.
 """
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from neardecode.config import TAG_BITS
-from neardecode.flash.expander import Page
+from neardecode.config import Flash
+from neardecode.flash.references import References
 
-__all__ = ["Order", "PageTable", "Slot"]
+__all__ = ["Filled", "Kill", "PageQuery", "PageTable", "Served", "Slot", "Ticket"]
+
+
+class Ticket(data.StructLayout):
+    """A place in a bank's queue of pages.
+
+    Fields:
+        bank: The bank.
+        place: Which place; its lowest bit is the page buffer that the page gets.
+    """
+
+    def __init__(self, config: Flash):
+        super().__init__(
+            {
+                "bank": unsigned(ceil_log2(config.banks)),
+                "place": unsigned(ceil_log2(config.queue_pages)),
+            }
+        )
 
 
 class Slot(data.StructLayout):
@@ -28,178 +45,417 @@ class Slot(data.StructLayout):
         super().__init__({"bank": unsigned(ceil_log2(banks)), "way": unsigned(1)})
 
 
-class Order(data.StructLayout):
-    """A page to deliver, in order of request.
+class PageQuery(data.StructLayout):
+    """A page that somebody wants to read.
 
     Fields:
-        slot: The page buffer that holds or will hold it.
-        number: Tells the order from all others that are outstanding.
-        error: There is no such page.
-        tag: The request's tag.
+        bank, row: Which; the row is the physical one.
+        stage: The read-retry stage to sense it with.
+        fresh: Sense it even if it is buffered.
+        waits: It may wait for others before it is sensed.
     """
 
-    def __init__(self, banks: int, orders: int):
+    def __init__(self, config: Flash):
         super().__init__(
             {
-                "slot": Slot(banks),
-                "number": range(orders),
-                "error": unsigned(1),
-                "tag": unsigned(TAG_BITS),
+                "bank": unsigned(ceil_log2(config.banks)),
+                "row": unsigned(ceil_log2(config.rows)),
+                "stage": unsigned(3),
+                "fresh": unsigned(1),
+                "waits": unsigned(1),
+            }
+        )
+
+
+class Served(data.StructLayout):
+    """A reader is done with a page.
+
+    Fields:
+        en: In this cycle.
+        ticket: The page's.
+    """
+
+    def __init__(self, config: Flash):
+        super().__init__({"en": unsigned(1), "ticket": Ticket(config)})
+
+
+class Filled(data.StructLayout):
+    """What became of a page that was sensed.
+
+    Fields:
+        en: Known in this cycle.
+        slot: The page buffer that it went to.
+        again: It has to be sensed again, with the next read-retry stage.
+        failed: Its readers get no data, and no later reader may find it.
+    """
+
+    def __init__(self, config: Flash):
+        super().__init__(
+            {
+                "en": unsigned(1),
+                "slot": Slot(config.banks),
+                "again": unsigned(1),
+                "failed": unsigned(1),
+            }
+        )
+
+
+class Kill(data.StructLayout):
+    """Copies of a page, or of all pages of its block, are stale.
+
+    Fields:
+        en: In this cycle.
+        bank, row: The page.
+        block: Its whole block.
+    """
+
+    def __init__(self, config: Flash):
+        super().__init__(
+            {
+                "en": unsigned(1),
+                "bank": unsigned(ceil_log2(config.banks)),
+                "row": unsigned(ceil_log2(config.rows)),
+                "block": unsigned(1),
             }
         )
 
 
 class PageTable(wiring.Component):
-    """Finds or makes room for every page asked for, one a cycle.
+    """A queue of pages for every bank, in the order in which they will be sensed.
 
-    A page that is buffered, or on its way into a buffer, is a hit. Any other takes the older
-    buffer of its bank, as soon as every delivery out of that buffer is done, and is handed to
-    the sense scheduler. Latency 0 from ``pages`` to ``orders``; a miss waits while the buffer
-    that it evicts is in use.
+    A query finds its page in the queue of its bank, or gives it a place at the end. The places are
+    a ring, and the page at an odd one uses the bank's second page buffer, at an even one its first:
+    a page can be sensed as soon as the page two places before it has been read by all who asked for
+    it. Only the two newest pages of a bank are found: whoever asks for an older one asks later than
+    for those that take its buffer, and may have to be answered after them.
+
+    Latency: none; a query is answered in the cycle in which it is taken. Rate: one a cycle; it
+    waits while its bank's queue is full, and while ``kill`` is given.
+
+    A bank that is closed lets what was asked of it before come to its end, and holds what is asked
+    later until it is opened again.
 
     Parameters:
-        banks: Banks of the channel.
-        rows: Pages of a bank.
-        orders: A power of two; fewer orders may be outstanding.
+        config: The flash section of a configuration.
+        readers: Most queries whose readers are not done.
 
     Members:
-        pages: In(stream of `Page`).
-        orders: Out(stream of `Order`).
-        allocated: Out(1). A miss was given ``victim`` in this cycle; it is to be sensed.
-        hit: Out(1). A page was found in this cycle.
-        victim: Out(`Slot`). The older buffer of the asked bank.
-        delivered: In(1). The delivery of ``delivery`` is done in this cycle.
-        delivery: In(`Order`).
-        sensing: In(`Slot`). The scheduler asks which row it has to sense.
-        row: Out. The row of ``sensing``.
+        queries: In(stream of `PageQuery`).
+        ticket: Out(`Ticket`). The place of the page of the query.
+        present: Out(1). The query found its page, and what became of it is known.
+        hit: Out(1). The query found its page.
+        release: In(1). Pages that wait for others wait no longer.
+        waiting: Out(1). A page waits for others.
+        blocked: Out(1). A query waits for room in its bank.
+        served: In(`Served`).
+        kill: In(`Kill`).
+        close: In(valid and bank). Close this bank.
+        closed: Out(1). It is.
+        reopen: In(valid and bank). Open this bank again.
+        wanted: Out(banks). Banks with a page to sense now.
+        sense_bank: In. A bank.
+        sense_ticket, sense_row, sense_stage: Out. What it has to sense next.
+        sensed: In(1). It was told to.
+        filled: In(`Filled`).
+        filled_ticket: Out(`Ticket`). The place of the page at ``filled``.
+        filled_stage: Out. The read-retry stage that it was sensed with.
+        known: Out(banks), one a place. What became of the page at the place is known.
     """
 
-    pages: stream.Interface
-    orders: stream.Interface
-    allocated: Signal
+    queries: stream.Interface
+    ticket: data.View
+    present: Signal
     hit: Signal
-    victim: data.View
-    delivered: Signal
-    delivery: data.View
-    sensing: data.View
-    row: Signal
+    release: Signal
+    waiting: Signal
+    blocked: Signal
+    served: data.View
+    kill: data.View
+    close: data.View
+    closed: Signal
+    reopen: data.View
+    wanted: Signal
+    sense_bank: Signal
+    sense_ticket: data.View
+    sense_row: Signal
+    sense_stage: Signal
+    sensed: Signal
+    filled: data.View
+    filled_ticket: data.View
+    filled_stage: Signal
+    known: list[Signal]
 
-    def __init__(self, banks: int, rows: int, orders: int):
-        self._banks = banks
-        self._rows = rows
-        self._orders = orders
+    def __init__(self, config: Flash, readers: int):
+        self._config = config
+        self._references = References(config.banks, config.queue_pages, readers)
+        bank = unsigned(ceil_log2(config.banks))
+        named_bank = data.StructLayout({"valid": unsigned(1), "bank": bank})
         super().__init__(
             {
-                "pages": In(stream.Signature(Page(banks, rows))),
-                "orders": Out(stream.Signature(Order(banks, orders))),
-                "allocated": Out(1),
+                "queries": In(stream.Signature(PageQuery(config))),
+                "ticket": Out(Ticket(config)),
+                "present": Out(1),
                 "hit": Out(1),
-                "victim": Out(Slot(banks)),
-                "delivered": In(1),
-                "delivery": In(Order(banks, orders)),
-                "sensing": In(Slot(banks)),
-                "row": Out(ceil_log2(rows)),
+                "release": In(1),
+                "waiting": Out(1),
+                "blocked": Out(1),
+                "served": In(Served(config)),
+                "kill": In(Kill(config)),
+                "close": In(named_bank),
+                "closed": Out(1),
+                "reopen": In(named_bank),
+                "wanted": Out(config.banks),
+                "sense_bank": In(bank),
+                "sense_ticket": Out(Ticket(config)),
+                "sense_row": Out(ceil_log2(config.rows)),
+                "sense_stage": Out(3),
+                "sensed": In(1),
+                "filled": In(Filled(config)),
+                "filled_ticket": Out(Ticket(config)),
+                "filled_stage": Out(3),
+                "known": Out(config.banks).array(config.queue_pages),
             }
         )
 
     def elaborate(self, platform) -> Module:
-        """Look up, make room, order."""
+        """A bit a bank for everything that a place can be."""
         m = Module()
-        page = self.pages.payload
-        bank = page.bank
+        banks, places = self._config.banks, self._config.queue_pages
+        pages_a_block = 1 if self._config.host is None else self._config.host.pages_a_block
+        block_bits = ceil_log2(pages_a_block)
 
-        older = Signal(self._banks)
-        valid = [Signal(self._banks, name=f"valid_{way}") for way in range(2)]
-        in_use = [Signal(self._banks, name=f"in_use_{way}") for way in range(2)]
+        def vectors(name: str) -> list[Signal]:
+            return [Signal(banks, name=f"{name}_{place}") for place in range(places)]
+
+        valid, present, dead = vectors("valid"), self.known, vectors("dead")
+        told, waits, later = vectors("told"), vectors("waits"), vectors("later")
+        newest = [Signal(banks, name=f"newest_{p}", init=-(p == 0)) for p in range(places)]
+        oldest = [Signal(banks, name=f"oldest_{p}", init=-(p == 0)) for p in range(places)]
+        shut = Signal(banks)
+        retry = [Signal(banks, name=f"retry_{way}") for way in range(2)]
+        query = self.queries.payload
+
         rows = []
-        for way in range(2):
-            m.submodules[f"rows_{way}"] = memory = Memory(
-                shape=unsigned(ceil_log2(self._rows)), depth=self._banks, init=[]
+        for place in range(places):
+            m.submodules[f"rows_{place}"] = memory = Memory(
+                shape=data.StructLayout({"row": query.row.shape(), "stage": unsigned(3)}),
+                depth=banks,
+                init=[],
             )
-            write = memory.write_port()
-            found_row = memory.read_port(domain="comb")
-            sense_row = memory.read_port(domain="comb")
+            ports = (
+                memory.write_port(),
+                memory.read_port(domain="comb"),
+                memory.read_port(domain="comb"),
+            )
             m.d.comb += [
-                write.addr.eq(bank),
-                write.data.eq(page.row),
-                found_row.addr.eq(bank),
-                sense_row.addr.eq(self.sensing.bank),
+                ports[0].addr.eq(query.bank),
+                ports[0].data.row.eq(query.row),
+                ports[0].data.stage.eq(query.stage),
+                ports[1].addr.eq(Mux(self.kill.en, self.kill.bank, query.bank)),
+                ports[2].addr.eq(self.sense_bank),
             ]
-            rows.append((write, found_row, sense_row))
-        m.d.comb += self.row.eq(Mux(self.sensing.way, rows[1][2].data, rows[0][2].data))
+            rows.append(ports)
 
-        one = Signal(self._banks)
-        m.d.comb += one.eq(Const(1, self._banks) << bank)
-        matches = Signal(2)
-        m.d.comb += matches.eq(
-            Cat((valid[way] & one).any() & (rows[way][1].data == page.row) for way in range(2))
-        )
-        found = Signal()
-        victim = self.victim
-        victim_in_use = Signal()
+        def only(bank: Value, enable: Value | int = 1) -> Value:
+            return Mux(enable, Const(1, banks) << bank, 0)
+
+        one, killed_bank = Signal(banks), Signal(banks)
+        closing, reopened = Signal(banks), Signal(banks)
+        granted, filled_bank = Signal(banks), Signal(banks)
         m.d.comb += [
-            found.eq(matches.any() & ~page.fresh & ~page.error),
-            victim.bank.eq(bank),
-            victim.way.eq((older & one).any()),
-            victim_in_use.eq((Mux(victim.way, in_use[1], in_use[0]) & one).any()),
+            one.eq(only(query.bank)),
+            killed_bank.eq(only(self.kill.bank, self.kill.en)),
+            closing.eq(only(self.close.bank, self.close.valid)),
+            reopened.eq(only(self.reopen.bank, self.reopen.valid)),
+            granted.eq(only(self.sense_bank)),
+            filled_bank.eq(only(self.filled.slot.bank, self.filled.en)),
         ]
 
-        free = Signal()
+        # The query.
+        found = Signal(places)
+        room = Signal()
         taken = Signal()
-        number = Signal(range(self._orders))
-        order = self.orders.payload
+        added = Signal()
+        for place in range(places):
+            recent = newest[(place + 1) % places] | newest[(place + 2) % places]
+            m.d.comb += found[place].eq(
+                (valid[place] & ~dead[place] & recent & one).any()
+                & (rows[place][1].data.row == query.row)
+            )
         m.d.comb += [
-            free.eq(found | page.error | ~victim_in_use),
-            self.orders.valid.eq(self.pages.valid & free),
-            self.pages.ready.eq(self.orders.ready & free),
-            taken.eq(self.orders.valid & self.orders.ready),
-            order.slot.bank.eq(bank),
-            order.slot.way.eq(Mux(found, matches[1], victim.way)),
-            order.number.eq(number),
-            order.error.eq(page.error),
-            order.tag.eq(page.tag),
-            self.hit.eq(taken & found),
-            self.allocated.eq(taken & ~found & ~page.error),
+            room.eq(~_any(newest[place] & valid[place] & one for place in range(places))),
+            self.hit.eq(found.any() & ~query.fresh),
+            self.queries.ready.eq(~self.kill.en & (self.hit | room)),
+            self.blocked.eq(self.queries.valid & ~self.hit & ~room),
+            taken.eq(self.queries.valid & self.queries.ready),
+            added.eq(taken & ~self.hit),
+            self.ticket.bank.eq(query.bank),
+            self.ticket.place.eq(
+                Mux(self.hit, _index(found), _index(Cat((v & one).any() for v in newest)))
+            ),
+            self.present.eq(
+                self.hit & Cat((v & one).any() for v in present).bit_select(self.ticket.place, 1)
+            ),
         ]
-        with m.If(taken):
-            m.d.sync += number.eq(number + 1)
-        with m.If(self.allocated):
-            m.d.sync += older.eq(older ^ one)
-        for way in range(2):
-            this = Signal(name=f"way_{way}")
-            m.d.comb += [
-                this.eq(taken & ~page.error & (order.slot.way == way)),
-                rows[way][0].en.eq(this & ~found),
-            ]
-            with m.If(this):
-                m.d.sync += valid[way].eq(valid[way] | one)
-            # A page sensed afresh must not leave its old copy in the other buffer.
-            with m.Elif(self.allocated & matches[way]):
-                m.d.sync += valid[way].eq(valid[way] & ~one)
 
-        # A buffer is in use until the last order out of it is delivered.
-        m.submodules.last_orders = last_orders = Memory(
-            shape=range(self._orders), depth=2 * self._banks, init=[]
-        )
-        newest = last_orders.write_port()
-        last = last_orders.read_port(domain="comb")
-        delivered = self.delivery.slot
-        released = Signal(self._banks)
+        m.submodules.references = references = self._references
         m.d.comb += [
-            newest.addr.eq(order.slot.as_value()),
-            newest.data.eq(number),
-            newest.en.eq(taken & ~page.error),
-            last.addr.eq(delivered.as_value()),
-            released.eq(
-                Mux(
-                    self.delivered & ~self.delivery.error & (last.data == self.delivery.number),
-                    Const(1, self._banks) << delivered.bank,
-                    0,
+            references.added.eq(taken),
+            references.added_ticket.eq(self.ticket.as_value()),
+            references.served.eq(self.served.en),
+            references.served_ticket.eq(self.served.ticket.as_value()),
+        ]
+
+        # What to sense: a page that did not come out right before a new one.
+        next_page, evicted = vectors("next_page"), vectors("evicted")
+        again = Signal(banks)
+        m.d.comb += again.eq(retry[0] | retry[1])
+        for place in range(places):
+            before = (place - 2) % places
+            occupied = valid[before] & told[before] & ~(present[before] & references.idle[before])
+            m.d.comb += next_page[place].eq(
+                oldest[place]
+                & valid[place]
+                & ~told[place]
+                & (~waits[place] | closing)
+                & ~later[place]
+                & ~occupied
+            )
+        new = Signal(banks)
+        again_way = Signal()
+        again_here = Signal()
+        m.d.comb += [
+            new.eq(_or(next_page)),
+            self.wanted.eq(again | new),
+            again_way.eq(~(retry[0] & granted).any()),
+            again_here.eq((again & granted).any()),
+            self.sense_ticket.bank.eq(self.sense_bank),
+            self.sense_ticket.place.eq(
+                _index(
+                    Cat(
+                        Mux(
+                            again_here,
+                            (valid[p] & told[p] & granted).any() & (again_way == p % 2),
+                            (next_page[p] & granted).any(),
+                        )
+                        for p in range(places)
+                    )
                 )
             ),
         ]
+        m.submodules.stages = stages = Memory(shape=unsigned(3), depth=2 * banks, init=[])
+        stage_write = stages.write_port()
+        stage_again = stages.read_port(domain="comb")
+        stage_filled = stages.read_port(domain="comb")
+        sense = Signal.like(rows[0][2].data)
+        with m.Switch(self.sense_ticket.place):
+            for place in range(places):
+                with m.Case(place):
+                    m.d.comb += sense.eq(rows[place][2].data)
+        m.d.comb += [
+            stage_again.addr.eq(Cat(again_way, self.sense_bank)),
+            stage_filled.addr.eq(Cat(self.filled.slot.way, self.filled.slot.bank)),
+            self.sense_row.eq(sense.row),
+            self.sense_stage.eq(Mux(again_here, (stage_again.data + 1)[:3], sense.stage)),
+            stage_write.addr.eq(Cat(self.sense_ticket.place[0], self.sense_bank)),
+            stage_write.data.eq(self.sense_stage),
+            stage_write.en.eq(self.sensed),
+            self.filled_stage.eq(stage_filled.data),
+        ]
+        told_now = vectors("told_now")
+        for place in range(places):
+            before = (place - 2) % places
+            m.d.comb += [
+                told_now[place].eq(Mux(self.sensed & ~again_here, next_page[place] & granted, 0)),
+                evicted[before].eq(told_now[place] & told[before]),
+            ]
+
+        # What became of it.
+        came = vectors("came")
+        for place in range(places):
+            way = place % 2
+            m.d.comb += came[place].eq(
+                Mux(
+                    self.filled.slot.way == way,
+                    filled_bank & valid[place] & told[place] & ~present[place],
+                    0,
+                )
+            )
+        done = Signal()
+        m.d.comb += [
+            done.eq(~self.filled.again),
+            self.filled_ticket.bank.eq(self.filled.slot.bank),
+            self.filled_ticket.place.eq(_index(Cat(v.any() for v in came))),
+            self.waiting.eq(_or(v & w for v, w in zip(valid, waits, strict=True)).any()),
+        ]
         for way in range(2):
-            taken_slot = Mux(newest.en & (order.slot.way == way), one, 0)
-            freed_slot = Mux(delivered.way == way, released, 0)
-            m.d.sync += in_use[way].eq((in_use[way] & ~freed_slot) | taken_slot)
+            this_way = Mux(self.filled.slot.way == way, filled_bank, 0)
+            resensed = Mux(self.sensed & again_here & (again_way == way), granted, 0)
+            m.d.sync += retry[way].eq(
+                (retry[way] & ~resensed) | Mux(self.filled.again, this_way, 0)
+            )
+
+        # Closing.
+        busy = Signal(banks)
+        m.d.comb += [
+            busy.eq(
+                again
+                | _or(
+                    valid[place] & Mux(told[place], ~present[place], ~later[place])
+                    for place in range(places)
+                )
+            ),
+            self.closed.eq((closing & ~busy).any()),
+        ]
+        m.d.sync += shut.eq((shut | closing) & ~reopened)
+
+        for place in range(places):
+            fresh = Mux(added, newest[place] & one, 0)
+            row = Mux(self.kill.en, self.kill.row, query.row)
+            same_block = rows[place][1].data.row[block_bits:] == row[block_bits:]
+            same_row = rows[place][1].data.row[:block_bits] == row[:block_bits]
+            stale = Mux(
+                same_block & (self.kill.block | same_row), killed_bank & ~later[place], 0
+            ) | Mux(added & found[place], one, 0)
+            m.d.comb += rows[place][0].en.eq(fresh.any())
+            m.d.sync += [
+                valid[place].eq((valid[place] & ~evicted[place]) | fresh),
+                told[place].eq((told[place] | told_now[place]) & ~fresh),
+                present[place].eq((present[place] | Mux(done, came[place], 0)) & ~fresh),
+                dead[place].eq(
+                    (dead[place] | stale | Mux(done & self.filled.failed, came[place], 0)) & ~fresh
+                ),
+                waits[place].eq(
+                    Mux(self.release, 0, waits[place] & ~fresh) | Mux(query.waits, fresh, 0)
+                ),
+                later[place].eq(
+                    (later[place] & ~fresh & ~reopened) | (fresh & (shut | closing) & ~reopened)
+                ),
+                newest[place].eq(
+                    (newest[place] & ~Mux(added, one, 0))
+                    | Mux(added, newest[(place - 1) % places] & one, 0)
+                ),
+                oldest[place].eq(
+                    (oldest[place] & ~told_now[place]) | told_now[(place - 1) % places]
+                ),
+            ]
         return m
+
+
+def _or(vectors) -> Value:
+    result: Value | int = 0
+    for vector in vectors:
+        result = result | vector
+    return Value.cast(result)
+
+
+def _any(vectors) -> Value:
+    return _or(vectors).any()
+
+
+def _index(one_hot: Value) -> Value:
+    """The place of the bit that is set."""
+    bits = (len(one_hot) - 1).bit_length()
+    return Cat(
+        Cat(one_hot[i] for i in range(len(one_hot)) if i >> bit & 1).any() for bit in range(bits)
+    )

@@ -5,7 +5,6 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from neardecode.flash.bus import Sense
 from neardecode.flash.page_table import Slot
 from neardecode.lib.arbiter import RoundRobin
 
@@ -13,74 +12,45 @@ __all__ = ["SenseScheduler", "TransferScheduler"]
 
 
 class SenseScheduler(wiring.Component):
-    """Keeps every bank sensing as long as a page of it is wanted.
+    """Keeps every bank sensing as long as a page of it is wanted; banks take turns.
 
-    Senses of a bank go out in the order in which they were allocated, which alternates between
-    its two buffers; banks take turns. Latency 1 cycle from ``allocated`` to ``senses``; rate one
-    sense a cycle.
+    Latency 0 from ``wanted`` to ``senses``; rate one sense a cycle.
 
     Parameters:
         banks: Banks of the channel.
-        rows: Pages of a bank.
 
     Members:
-        allocated: In(1). ``slot`` is to be filled.
-        slot: In(`Slot`).
+        wanted: In(banks). Banks with a page to sense.
         sense_ready: In(banks). Banks that can take a sense.
-        senses: Out(stream of `Sense`).
-        sensing: Out(`Slot`). The slot whose row is needed.
-        row: In. That row.
-        waiting: Out(1). A page is wanted and not yet being sensed.
+        permit: In(1). A sense may begin.
+        senses: Out(stream of bank).
     """
 
-    allocated: Signal
-    slot: data.View
+    wanted: Signal
     sense_ready: Signal
+    permit: Signal
     senses: stream.Interface
-    sensing: data.View
-    row: Signal
-    waiting: Signal
 
-    def __init__(self, banks: int, rows: int):
+    def __init__(self, banks: int):
         self._banks = banks
         super().__init__(
             {
-                "allocated": In(1),
-                "slot": In(Slot(banks)),
+                "wanted": In(banks),
                 "sense_ready": In(banks),
-                "senses": Out(stream.Signature(Sense(banks, rows))),
-                "sensing": Out(Slot(banks)),
-                "row": In(ceil_log2(rows)),
-                "waiting": Out(1),
+                "permit": In(1),
+                "senses": Out(stream.Signature(unsigned(ceil_log2(banks)))),
             }
         )
 
     def elaborate(self, platform) -> Module:
-        """The pages wanted, and an arbiter over their banks."""
+        """An arbiter over the banks that could sense."""
         m = Module()
         m.submodules.arbiter = arbiter = RoundRobin(self._banks)
-        wanted = [Signal(self._banks, name=f"wanted_{way}") for way in range(2)]
-        next_way = Signal(self._banks)
-        sent = Signal(self._banks)
-        added = Signal(self._banks)
-
         m.d.comb += [
-            # Buffers are allocated in turn: a bank that wants one page wants the next in turn.
-            arbiter.requests.eq((wanted[0] | wanted[1]) & self.sense_ready),
-            arbiter.advance.eq(self.senses.ready & self.senses.valid),
-            self.senses.valid.eq(arbiter.requests.any()),
-            self.sensing.bank.eq(arbiter.index),
-            self.sensing.way.eq((next_way & arbiter.grants).any()),
-            self.senses.payload.bank.eq(arbiter.index),
-            self.senses.payload.row.eq(self.row),
-            self.waiting.eq(wanted[0].any() | wanted[1].any()),
-            sent.eq(Mux(arbiter.advance, arbiter.grants, 0)),
-            added.eq(Mux(self.allocated, Const(1, self._banks) << self.slot.bank, 0)),
-        ]
-        m.d.sync += [
-            wanted[0].eq((wanted[0] & ~(sent & ~next_way)) | Mux(self.slot.way, 0, added)),
-            wanted[1].eq((wanted[1] & ~(sent & next_way)) | Mux(self.slot.way, added, 0)),
-            next_way.eq(next_way ^ sent),
+            arbiter.requests.eq(self.wanted & self.sense_ready),
+            arbiter.advance.eq(self.senses.valid & self.senses.ready),
+            self.senses.valid.eq(arbiter.requests.any() & self.permit),
+            self.senses.payload.eq(arbiter.index),
         ]
         return m
 
@@ -88,19 +58,25 @@ class SenseScheduler(wiring.Component):
 class TransferScheduler(wiring.Component):
     """Moves sensed pages over the core-die bus, banks taking turns, without a gap.
 
-    The two buffers of a bank are filled in turn, as they were allocated. Latency 0 from
-    ``page_ready`` to ``transfers``.
+    A bank holds at most two pages, which leave in the order in which they were sensed. Latency 0
+    from ``page_ready`` to ``transfers``.
 
     Parameters:
         banks: Banks of the channel.
 
     Members:
+        sensed: In(1). The page for ``sensed_slot`` is being sensed from this cycle on.
+        sensed_slot: In(`Slot`).
         page_ready: In(banks). Banks whose page register holds a page.
+        permit: In(1). A transfer may begin.
         transfers: Out(stream of bank).
         slot: Out(`Slot`). Where the page of the transfer offered goes.
     """
 
+    sensed: Signal
+    sensed_slot: data.View
     page_ready: Signal
+    permit: Signal
     transfers: stream.Interface
     slot: data.View
 
@@ -108,25 +84,48 @@ class TransferScheduler(wiring.Component):
         self._banks = banks
         super().__init__(
             {
+                "sensed": In(1),
+                "sensed_slot": In(Slot(banks)),
                 "page_ready": In(banks),
+                "permit": In(1),
                 "transfers": Out(stream.Signature(unsigned(ceil_log2(banks)))),
                 "slot": Out(Slot(banks)),
             }
         )
 
     def elaborate(self, platform) -> Module:
-        """An arbiter over the banks with a page."""
+        """An arbiter over the banks with a page; the ways of the pages inside each bank."""
         m = Module()
-        m.submodules.arbiter = arbiter = RoundRobin(self._banks)
-        next_way = Signal(self._banks)
+        banks = self._banks
+        m.submodules.arbiter = arbiter = RoundRobin(banks)
+        held = Signal(banks)
+        first_way = Signal(banks)
+        second_way = Signal(banks)
+        entering = Signal(banks)
+        leaving = Signal(banks)
+        entering_way = Signal(banks)
         m.d.comb += [
             arbiter.requests.eq(self.page_ready),
             arbiter.advance.eq(self.transfers.valid & self.transfers.ready),
-            self.transfers.valid.eq(self.page_ready.any()),
+            self.transfers.valid.eq(self.page_ready.any() & self.permit),
             self.transfers.payload.eq(arbiter.index),
             self.slot.bank.eq(arbiter.index),
-            self.slot.way.eq((next_way & arbiter.grants).any()),
+            self.slot.way.eq((first_way & arbiter.grants).any()),
+            entering.eq(Mux(self.sensed, Const(1, banks) << self.sensed_slot.bank, 0)),
+            entering_way.eq(Mux(self.sensed_slot.way, entering, 0)),
+            leaving.eq(Mux(arbiter.advance, arbiter.grants, 0)),
         ]
-        with m.If(arbiter.advance):
-            m.d.sync += next_way.eq(next_way ^ arbiter.grants)
+        # ``held`` marks a bank with a page; a second one stands behind it.
+        second = Signal(banks)
+        moves_up = leaving | ~held
+        m.d.sync += [
+            held.eq((held & ~(leaving & ~second)) | entering),
+            second.eq((second & ~leaving) | (entering & held & (second | ~leaving))),
+            first_way.eq(
+                (first_way & ~moves_up)
+                | (leaving & second & second_way)
+                | (entering_way & moves_up & ~(leaving & second))
+            ),
+            second_way.eq((second_way & ~entering) | entering_way),
+        ]
         return m

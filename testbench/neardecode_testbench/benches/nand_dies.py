@@ -2,6 +2,7 @@
 
 import cocotb
 
+from neardecode.config import Flash
 from neardecode_testbench.benches.play import play
 from neardecode_testbench.devices.nand import NandDies
 from neardecode_testbench.drive.design import Design
@@ -9,8 +10,8 @@ from neardecode_testbench.scenarios.blocks.nand_dies import DriveBus
 
 __all__ = ["DESIGN"]
 
-ARGUMENTS = (4, 8, 4, 16, 13)
-"""Banks, rows, beats a page, bytes a beat, tR."""
+ARGUMENTS = (Flash(dies=1, banks_a_die=4, pages_a_bank=8, page_bytes=128, beat_bytes=32), 13)
+"""Four banks of eight pages of four beats, and tR."""
 DESIGN = Design(NandDies, ARGUMENTS)
 
 

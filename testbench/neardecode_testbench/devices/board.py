@@ -56,13 +56,7 @@ class Board(wiring.Component):
             self.counter_value.eq(chip.counter_value),
         ]
         for channel in range(flash.channels):
-            m.submodules[f"dies{channel}"] = dies = NandDies(
-                flash.banks,
-                flash.pages_a_bank,
-                flash.page_beats,
-                flash.beat_bytes,
-                self._sense_cycles,
-            )
+            m.submodules[f"dies{channel}"] = dies = NandDies(flash, self._sense_cycles)
             connect(m, chip.dies[channel], dies.bus)
             connect(m, dies.storage, flipped(self.storage[channel]))
         return m

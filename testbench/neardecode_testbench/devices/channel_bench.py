@@ -33,9 +33,7 @@ class ChannelBench(wiring.Component):
 
     def __init__(self, config: Flash, sense_cycles: int):
         self.channel = FlashChannel(config)
-        self.dies = NandDies(
-            config.banks, config.pages_a_bank, config.page_beats, config.beat_bytes, sense_cycles
-        )
+        self.dies = NandDies(config, sense_cycles)
         members = dict(self.channel.signature.members)
         del members["dies"]
         address_bits = ceil_log2(config.pages * config.page_beats)

@@ -7,6 +7,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from neardecode.config import Flash
 from neardecode.flash.bus import CoreDieBus, CoreDieBusInterface
 
 __all__ = ["NandDies", "StorageInterface", "StoragePort"]
@@ -54,10 +55,7 @@ class NandDies(wiring.Component):
     The register is free once its last beat is read.
 
     Parameters:
-        banks: Banks of the channel, over all dies.
-        rows: Pages of a bank.
-        page_beats: Beats of a page.
-        beat_bytes: Bytes of a beat.
+        config: The flash section of a configuration.
         sense_cycles: tR.
 
     Members:
@@ -72,17 +70,19 @@ class NandDies(wiring.Component):
     bus: CoreDieBusInterface
     storage: StorageInterface
 
-    def __init__(self, banks: int, rows: int, page_beats: int, beat_bytes: int, sense_cycles: int):
+    def __init__(self, config: Flash, sense_cycles: int):
         if sense_cycles < 3:
             raise ValueError(f"sense_cycles must be at least 3, not {sense_cycles!r}")
-        self._banks = banks
-        self._rows = rows
-        self._page_beats = page_beats
+        self._banks = banks = config.banks
+        self._rows = rows = config.rows
+        self._page_beats = page_beats = config.page_beats
         self._sense_cycles = sense_cycles
         super().__init__(
             {
-                "bus": In(CoreDieBus(banks, rows, beat_bytes)),
-                "storage": Out(StoragePort(ceil_log2(banks * rows * page_beats), beat_bytes)),
+                "bus": In(CoreDieBus(config)),
+                "storage": Out(
+                    StoragePort(ceil_log2(banks * rows * page_beats), config.stored_bytes)
+                ),
             }
         )
 
@@ -171,7 +171,7 @@ class NandDies(wiring.Component):
             self.storage.valid.eq(active),
             self.storage.address.eq(Cat(beat, bank, row)),
             bus.valid.eq(arriving),
-            bus.beat.data.eq(self.storage.data),
+            bus.beat.lanes.eq(self.storage.data),
             bus.beat.last.eq(arriving_last),
         ]
         m.d.sync += [arriving.eq(active), arriving_last.eq(active & last)]

@@ -70,12 +70,12 @@ def random_reads(seed: int, flash: Flash, count: int) -> tuple[Read, ...]:
 
 
 @dataclass(eq=False)
-class _BufferedPage:
-    """A page that has a buffer."""
+class _QueuedPage:
+    """A page in the queue of its bank."""
 
     address: int
-    bank: int
     wanted_from: int
+    told: bool = False
     content: NDArray[np.uint8] | None = None
     readable_from: int | None = None
     outstanding: int = 0
@@ -86,7 +86,7 @@ class _BufferedPage:
 class _Order:
     """A page to deliver."""
 
-    page: _BufferedPage | None
+    page: _QueuedPage | None
     tag: int
     visible_from: int
 
@@ -115,10 +115,8 @@ class ChannelModel:
     def __init__(self, flash: Flash, sense_cycles: int):
         self._flash = flash
         self._dies = DiesModel(flash.banks, flash.page_beats, sense_cycles)
-        self._slots: list[list[_BufferedPage | None]] = [[None, None] for _ in range(flash.banks)]
-        self._older = [0] * flash.banks
-        self._wanted: list[deque[_BufferedPage]] = [deque() for _ in range(flash.banks)]
-        self._sensed: list[deque[_BufferedPage]] = [deque() for _ in range(flash.banks)]
+        self._queues: list[list[_QueuedPage]] = [[] for _ in range(flash.banks)]
+        self._sensed: list[deque[_QueuedPage]] = [deque() for _ in range(flash.banks)]
         self._sense_turns = Turns(flash.banks)
         self._transfer_turns = Turns(flash.banks)
         self._transfers: list[int] = []
@@ -168,7 +166,8 @@ class ChannelModel:
             visible = [order for order in orders if order.visible_from <= cycle]
             page_ready = self._dies.page_ready(cycle)
             sense_ready = self._dies.sense_ready(cycle)
-            wanted = [bool(pages) and pages[0].wanted_from <= cycle for pages in self._wanted]
+            next_pages = [self._next_page(queue, cycle) for queue in self._queues]
+            wanted = [page is not None for page in next_pages]
             cause = self._cause(
                 cycle,
                 any(page_ready),
@@ -195,7 +194,11 @@ class ChannelModel:
             # The banks and the bus.
             if any(eligible := [w and s for w, s in zip(wanted, sense_ready, strict=True)]):
                 bank = self._sense_turns.choose(eligible, used=True)
-                page = self._wanted[bank].popleft()
+                page = next_pages[bank]
+                assert page is not None
+                page.told = True
+                if (index := self._queues[bank].index(page)) >= 2:
+                    del self._queues[bank][index - 2]
                 self._dies.sense(cycle, bank, page.address // flash.banks)
                 self._sensed[bank].append(page)
                 events["SENSES"] += 1
@@ -219,7 +222,7 @@ class ChannelModel:
             if out is None and visible:
                 order = visible[0]
                 page = order.page
-                if page is None or (page.readable_from is not None and page.readable_from <= cycle):
+                if page is None or _present(page, cycle):
                     data = 0
                     if page is not None and page.content is not None:
                         size = flash.beat_bytes
@@ -243,32 +246,35 @@ class ChannelModel:
                 offering = False
             cycle += 1
 
+    def _next_page(self, queue: list[_QueuedPage], cycle: int) -> _QueuedPage | None:
+        """The page that a bank could sense now: its next, if the one two before it is done with."""
+        for index, page in enumerate(queue):
+            if not page.told:
+                before = queue[index - 2] if index >= 2 else None
+                free = before is None or (_present(before, cycle) and not before.outstanding)
+                return page if free and page.wanted_from <= cycle else None
+        return None
+
     def _look_up(
         self, address: int, fresh: bool, tag: int, cycle: int, events: dict[str, int]
     ) -> _Order | None:
-        """The order for a page, or None while the buffer that it needs is in use."""
+        """The order for a page, or None while its bank's queue is full."""
         flash = self._flash
         if address >= flash.pages:
             return _Order(None, tag, cycle + 1)
-        bank = address % flash.banks
-        slots = self._slots[bank]
-        found = [
-            page for page in slots if page is not None and page.current and page.address == address
-        ]
+        queue = self._queues[address % flash.banks]
+        # A page that two newer ones follow has to make room.
+        found = [page for page in queue[-2:] if page.current and page.address == address]
         if found and not fresh:
             events["HITS"] += 1
             page = found[0]
         else:
-            way = self._older[bank]
-            evicted = slots[way]
-            if evicted is not None and evicted.outstanding:
+            if len(queue) == flash.queue_pages:
                 return None
             for page in found:
                 page.current = False
-            page = _BufferedPage(address, bank, cycle + 1)
-            slots[way] = page
-            self._older[bank] = 1 - way
-            self._wanted[bank].append(page)
+            page = _QueuedPage(address, cycle + 1)
+            queue.append(page)
         page.outstanding += 1
         return _Order(page, tag, cycle + 1)
 
@@ -414,6 +420,10 @@ class ChannelReads:
         check_counts("channel", run.counts, causes)
         check_counts("channel", run.events, events)
         return run
+
+
+def _present(page: _QueuedPage, cycle: int) -> bool:
+    return page.readable_from is not None and page.readable_from <= cycle
 
 
 def _stalled(stalls: NDArray | None, cycle: int) -> bool:

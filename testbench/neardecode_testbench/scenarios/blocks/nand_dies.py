@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from amaranth.utils import ceil_log2
 
+from neardecode.config import Flash
 from neardecode.flash.bus import DataBeat, Sense
 from neardecode_testbench.devices.nand import NandDies
 from neardecode_testbench.drive.stimulus import Probe, Step
@@ -98,17 +99,14 @@ class DriveBus:
     """Senses and transfers at random, or as often as the dies take them.
 
     Attributes:
-        banks, rows, page_beats, beat_bytes, sense_cycles: The dies'.
+        flash, sense_cycles: The dies'.
         cycles: How long.
         seed: Of rows, contents and choices.
         sense_share, transfer_share: How often a sense or a transfer is offered, if there is one.
         recorder: Sees every stream, where the simulator is driven from Python.
     """
 
-    banks: int
-    rows: int
-    page_beats: int
-    beat_bytes: int
+    flash: Flash
     sense_cycles: int
     cycles: int
     seed: int = 1
@@ -119,12 +117,13 @@ class DriveBus:
     def __call__(self, step: Step) -> DiesRun:
         """Drives the bus and checks every wire in every cycle."""
         random = np.random.default_rng(self.seed)
-        model = DiesModel(self.banks, self.page_beats, self.sense_cycles)
-        sense_packer = Packer(Sense(self.banks, self.rows))
-        beat_packer = Packer(DataBeat(self.beat_bytes))
+        flash = self.flash
+        model = DiesModel(flash.banks, flash.page_beats, self.sense_cycles)
+        sense_packer = Packer(Sense(flash.banks, flash.rows))
+        beat_packer = Packer(DataBeat(flash.lanes))
         memory = [
-            int.from_bytes(random.bytes(self.beat_bytes), "little")
-            for _ in range(self.banks * self.rows * self.page_beats)
+            int.from_bytes(random.bytes(flash.stored_bytes), "little")
+            for _ in range(flash.banks * flash.rows * flash.page_beats)
         ]
         run = DiesRun()
         sense: tuple[int, int] | None = None
@@ -136,13 +135,13 @@ class DriveBus:
             page_ready, sense_ready = model.page_ready(cycle), model.sense_ready(cycle)
             if sense is None and random.random() < self.sense_share:
                 # At random a bank that is busy, so that the sense has to wait.
-                banks = [bank for bank in range(self.banks) if sense_ready[bank]]
+                banks = [bank for bank in range(flash.banks) if sense_ready[bank]]
                 if self.sense_share < 1 and random.random() < 0.3:
-                    banks = list(range(self.banks))
+                    banks = list(range(flash.banks))
                 if banks:
-                    sense = (int(random.choice(banks)), int(random.integers(self.rows)))
+                    sense = (int(random.choice(banks)), int(random.integers(flash.rows)))
             if transfer is None and random.random() < self.transfer_share:
-                banks = [bank for bank in range(self.banks) if page_ready[bank]]
+                banks = [bank for bank in range(flash.banks) if page_ready[bank]]
                 if banks:
                     transfer = int(random.choice(banks))
 
@@ -152,9 +151,9 @@ class DriveBus:
             }
             if sense is not None:
                 levels["bus__senses__payload"] = sense_packer.pack(
-                    {"bank": sense[0], "row": sense[1]}
+                    {"bank": sense[0], "row": sense[1], "stage": 0}
                 )
-            if transfer is not None and self.banks > 1:
+            if transfer is not None and flash.banks > 1:
                 levels["bus__transfers__payload"] = transfer
             if asked is not None:
                 levels["storage__data"] = memory[asked]
@@ -180,7 +179,7 @@ class DriveBus:
                 expected["bus__senses__ready"] = int(sense_ready[sense[0]])
             if asked is not None:
                 run.beats.append(cycle)
-                expected["bus__beat"] = beat_packer.pack({"data": memory[asked], "last": last})
+                expected["bus__beat"] = beat_packer.pack({"lanes": memory[asked], "last": last})
             asked = None
             if expected["storage__valid"]:
                 _, asked, last = reading.popleft()
@@ -196,14 +195,14 @@ class DriveBus:
             if transfer is not None and model.transfer_ready(cycle):
                 row = model.transfer(cycle, transfer)
                 run.transfers.append((cycle, transfer))
-                first = (row << ceil_log2(self.banks) | transfer) * self.page_beats
+                first = (row << ceil_log2(flash.banks) | transfer) * flash.page_beats
                 reading += [
                     (
                         cycle + NandDies.transfer_latency - 1 + beat,
                         first + beat,
-                        beat == self.page_beats - 1,
+                        beat == flash.page_beats - 1,
                     )
-                    for beat in range(self.page_beats)
+                    for beat in range(flash.page_beats)
                 ]
                 transfer = None
         return run
