@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 
 from neardecode_testbench.drive import native
 from neardecode_testbench.drive.native import NativeRunner
-from neardecode_testbench.drive.stimulus import Probe
+from neardecode_testbench.drive.stimulus import Play, Probe, Storage
 from neardecode_testbench.drive.toolchain import ToolError
 
 
@@ -15,6 +16,23 @@ def test_two_runners_share_nothing(machine):
     assert second.probe(Probe({}, ["cycle"])).outputs == {"cycle": 1}
     assert second.cycle == 2
     second.close()
+
+
+@pytest.mark.parametrize(
+    ("port", "beat_bytes", "writable", "why"),
+    [
+        ("storage", 71, False, "its beats have 256 bits, not 568"),
+        ("store", 72, True, "its beats have 568 bits, not 576"),
+        ("storage", 32, True, "the port only reads"),
+        ("store", 71, False, "the port writes"),
+    ],
+)
+def test_a_storage_that_is_not_as_its_port_is_refused(machine, port, beat_bytes, writable, why):
+    storage = Storage(port, np.zeros(720, np.uint8), beat_bytes, writable=writable)
+    runner = NativeRunner(machine)
+    with pytest.raises(ValueError, match=f"^{port}: {why}$"):
+        runner.play(Play(storages=[storage]))
+    runner.close()
 
 
 def test_the_runner_is_closed_when_a_scenario_fails(machine, monkeypatch):

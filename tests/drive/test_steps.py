@@ -252,6 +252,85 @@ def test_an_address_beyond_the_memory_is_named(run):
     assert str(caught.value) == "cycle 2: storage read beat 10, beyond its 10"
 
 
+def odd():
+    return np.random.default_rng(1).integers(256, size=(10, 71), dtype=np.uint8)
+
+
+def storing(memory, address, new=None, log_every=0):
+    return Play(
+        [Source("i", [0])],
+        [Sink("o", 1)],
+        [Storage("store", memory, 71, log_every, writable=True)],
+        {"reading": 1, "address": address, "writing": int(new is not None), "fresh": new or 0},
+    )
+
+
+@pytest.mark.parametrize("address", [0, 4, 9])
+def test_a_write_changes_its_beat_and_no_other(run, address):
+    memory, new = odd(), int.from_bytes(bytes(range(100, 171)), "little")
+    run(lambda step: step(storing(memory, address, new)))
+    expected = odd()
+    expected[address] = range(100, 171)
+    assert memory.tolist() == expected.tolist()
+
+
+def test_a_beat_of_an_odd_size_is_read_whole_and_alone(run):
+    def scenario(step):
+        step(storing(odd(), 3))
+        return outputs(step, "old")["old"]
+
+    assert run(scenario) == int.from_bytes(odd()[3].tobytes(), "little")
+
+
+def test_a_write_is_read_back_in_the_next_cycle(run):
+    memory, new = odd(), (1 << 568) - 3
+
+    def scenario(step):
+        written = storing(memory, 5, new)
+        written.sinks, written.sources, written.trailing = [], [], 1
+        read = storing(memory, 5)
+        read.sinks, read.sources, read.trailing = [], [], 1
+        assert (step(written).cycles, step(read).cycles) == (1, 1)
+        read.trailing = 2
+        step(read)
+        return outputs(step, "old")["old"]
+
+    assert run(scenario) == new
+
+
+def test_a_write_leaves_what_was_read_standing(run):
+    memory = odd()
+
+    def scenario(step):
+        step(storing(memory, 3))
+        step(storing(memory, 3, 1))
+        return outputs(step, "old")["old"]
+
+    assert run(scenario) == int.from_bytes(odd()[3].tobytes(), "little")
+
+
+def test_writes_are_kept_apart_from_reads(run):
+    def scenario(step):
+        outcomes = [step(storing(odd(), 6, new, 3)) for new in (None, 7)]
+        outcomes += [step(storing(odd(), *way)) for way in ((5, 7, 3), (6, 7, 0))]
+        outcomes += [step(reading(6, 3))]
+        return [(outcome.accesses, outcome.writes) for outcome in outcomes]
+
+    assert run(scenario) == [
+        ({"store": [(0, 6), (1, 6)]}, {"store": []}),
+        ({"store": []}, {"store": [(2, 6), (3, 6)]}),
+        ({"store": []}, {"store": []}),
+        ({"store": []}, {"store": []}),
+        ({"storage": [(8, 6), (9, 6)]}, {}),
+    ]
+
+
+def test_a_write_beyond_the_memory_is_named(run):
+    with pytest.raises(StorageError) as caught:
+        run(lambda step: step(storing(odd(), 10, 1)))
+    assert str(caught.value) == "cycle 0: store wrote beat 10, beyond its 10"
+
+
 def test_an_error_of_the_scenario_comes_out(run):
     def scenario(step):
         outputs(step)

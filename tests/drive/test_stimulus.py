@@ -19,3 +19,11 @@ def test_a_memory_with_holes_is_refused(holes):
     Storage("storage", memory, 32)
     with pytest.raises(ValueError, match=r"^storage: its memory must be contiguous$"):
         Storage("storage", memory[holes], 32)
+
+
+def test_a_memory_that_cannot_be_written_is_refused_where_it_shall_be():
+    memory = np.zeros((10, 64), np.uint8)
+    memory.flags.writeable = False
+    Storage("storage", memory, 32)
+    with pytest.raises(ValueError, match=r"^storage: its memory must be writable$"):
+        Storage("storage", memory, 32, writable=True)

@@ -11,19 +11,27 @@ __all__ = ["ChannelCause", "ChannelEvent", "LinkCause", "RouterCause", "SliceCau
 
 
 class ChannelCause(enum.Enum):
-    """A flash channel; busy is a beat on the core-die bus."""
+    """A flash channel; busy is a beat on the core-die bus, either way."""
 
     BUSY = 0
     """A beat of data crossed the core-die bus."""
-    SCHEDULE = 1
+    WRITE = 1
+    """The bus was held for a page to be programmed, and no beat of it was there."""
+    CORRECTION = 2
+    """A bank held a page ready, and the decoder had no room for it."""
+    SCHEDULE = 3
     """The bus was idle although a bank held a page ready for it."""
-    SENSE = 2
+    HEAT = 4
+    """Reading is throttled or halted, and no bank had a page ready."""
+    SENSE = 5
     """No bank had a page ready and at least one was sensing."""
-    OUTPUT = 3
+    ACCUMULATE = 6
+    """Nothing was sensing; reads waited for others to be scheduled with."""
+    OUTPUT = 7
     """Nothing was sensing; a beat waited for the reader."""
-    BUFFERED = 4
-    """Nothing was sensing; a page was looked up, or read out of its page buffer."""
-    IDLE = 5
+    BUFFERED = 8
+    """Nothing was sensing; a page was looked up, corrected, or read out of its page buffer."""
+    IDLE = 9
     """No request was waiting."""
 
 

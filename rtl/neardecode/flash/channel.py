@@ -127,6 +127,8 @@ class FlashChannel(wiring.Component):
         cause = self._cycles.cause
         with m.If(dies.valid):
             m.d.comb += cause.eq(ChannelCause.BUSY.value)
+        with m.Elif(dies.page_ready.any() & ~engine.room):
+            m.d.comb += cause.eq(ChannelCause.CORRECTION.value)
         with m.Elif(dies.page_ready.any() | engine.moving):
             m.d.comb += cause.eq(ChannelCause.SCHEDULE.value)
         with m.Elif(~dies.sense_ready.all() | engine.wanted):

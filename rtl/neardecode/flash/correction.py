@@ -11,6 +11,7 @@ from neardecode.flash.page_table import Slot
 from neardecode.flash.status import ReadStatus
 from neardecode.lib.bch import BchCode, BchDecoder
 from neardecode.lib.fifo import StreamFIFO
+from neardecode.lib.population import ones
 
 __all__ = ["Codeword", "CorrectingFill", "Correction", "flash_code"]
 
@@ -153,7 +154,7 @@ class CorrectingFill(wiring.Component):
         zeros_now = Signal(range(len(self.beat.lanes) + limit + 2))
         few = Signal()
         m.d.comb += [
-            zeros_now.eq(zeros + _ones(~self.beat.lanes)),
+            zeros_now.eq(zeros + ones(~self.beat.lanes)),
             few.eq(zeros_now <= limit),
             erased.i.valid.eq(self.arrives & self.beat.last),
             erased.i.payload.eq(few),
@@ -212,12 +213,3 @@ class CorrectingFill(wiring.Component):
         with m.Else():
             m.d.comb += outcome.status.eq(ReadStatus.OK)
         return m
-
-
-def _ones(bits):
-    """The number of ones, by a tree of sums."""
-    sums = list(bits)
-    while len(sums) > 1:
-        odd = sums[len(sums) & ~1 :]
-        sums = [a + b for a, b in zip(sums[::2], sums[1::2], strict=False)] + odd
-    return sums[0]

@@ -96,6 +96,9 @@ class ReadEngine(wiring.Component):
     sense_ready: Signal
     page_ready: Signal
     moving: Signal
+    room: Signal
+    again: Signal
+    sensed_way: Signal
     wanted: Signal
     arrives: Signal
     beat: data.View
@@ -127,6 +130,9 @@ class ReadEngine(wiring.Component):
                 "sense_ready": In(config.banks),
                 "page_ready": In(config.banks),
                 "moving": Out(1),
+                "room": Out(1),
+                "again": Out(1),
+                "sensed_way": Out(1),
                 "wanted": Out(1),
                 "arrives": In(1),
                 "beat": In(DataBeat(8 * config.stored_bytes)),
@@ -173,6 +179,9 @@ class ReadEngine(wiring.Component):
             self.transfers.payload.eq(transfers.transfers.payload),
             transfers.transfers.ready.eq(self.transfers.ready),
             self.moving.eq(fill.moving),
+            self.room.eq(fill.room),
+            self.again.eq(fill.filled.again),
+            self.sensed_way.eq(table.sense_ticket.place[0]),
             self.wanted.eq(table.wanted.any()),
             self.held.eq(self.hold & ~fill.moving),
             fill.moved.eq(moved),

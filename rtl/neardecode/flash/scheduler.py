@@ -22,7 +22,7 @@ class SenseScheduler(wiring.Component):
     Members:
         wanted: In(banks). Banks with a page to sense.
         sense_ready: In(banks). Banks that can take a sense.
-        permit: In(1). A sense may begin.
+        permit: In(1). A sense may be offered.
         senses: Out(stream of bank).
     """
 
@@ -46,10 +46,12 @@ class SenseScheduler(wiring.Component):
         """An arbiter over the banks that could sense."""
         m = Module()
         m.submodules.arbiter = arbiter = RoundRobin(self._banks)
+        offered = Signal()
+        m.d.sync += offered.eq(self.senses.valid & ~self.senses.ready)
         m.d.comb += [
             arbiter.requests.eq(self.wanted & self.sense_ready),
             arbiter.advance.eq(self.senses.valid & self.senses.ready),
-            self.senses.valid.eq(arbiter.requests.any() & self.permit),
+            self.senses.valid.eq(arbiter.requests.any() & (self.permit | offered)),
             self.senses.payload.eq(arbiter.index),
         ]
         return m

@@ -5,17 +5,16 @@ from collections.abc import Sequence
 from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import Out, connect, flipped
-from amaranth.utils import ceil_log2
 
 from neardecode.chip import Chip
 from neardecode.config import Config
-from neardecode_testbench.devices.nand import NandDies, StoragePort
+from neardecode_testbench.devices.nand import NandDies
 
 __all__ = ["Board"]
 
 
 class Board(wiring.Component):
-    """A chip and the NAND core dies of its channels.
+    """A chip and the NAND core dies of its channels, in which nothing goes wrong.
 
     Parameters:
         config: A configuration.
@@ -35,18 +34,18 @@ class Board(wiring.Component):
 
     def __init__(self, config: Config):
         self.chip = Chip(config)
-        self._flash = config.flash
-        self._sense_cycles = config.sense_cycles
+        self._dies = [
+            NandDies(config.flash, config.sense_cycles, faults=False)
+            for _ in range(config.flash.channels)
+        ]
         members = dict(self.chip.signature.members)
         del members["dies"]
-        address_bits = ceil_log2(config.flash.pages * config.flash.page_beats)
-        port = StoragePort(address_bits, config.flash.beat_bytes)
+        port = self._dies[0].storage.signature
         super().__init__({**members, "storage": Out(port).array(config.flash.channels)})
 
     def elaborate(self, platform) -> Module:
         """Wire the dies to the chip."""
         m = Module()
-        flash = self._flash
         m.submodules.chip = chip = self.chip
         for name in ("commands", "activations", "results"):
             connect(m, chip=getattr(chip, name), board=flipped(getattr(self, name)))
@@ -55,8 +54,8 @@ class Board(wiring.Component):
             chip.counter_address.eq(self.counter_address),
             self.counter_value.eq(chip.counter_value),
         ]
-        for channel in range(flash.channels):
-            m.submodules[f"dies{channel}"] = dies = NandDies(flash, self._sense_cycles)
+        for channel, dies in enumerate(self._dies):
+            m.submodules[f"dies{channel}"] = dies
             connect(m, chip.dies[channel], dies.bus)
             connect(m, dies.storage, flipped(self.storage[channel]))
         return m

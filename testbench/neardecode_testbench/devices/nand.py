@@ -1,47 +1,31 @@
-"""The NAND core dies of one flash channel: their timing in RTL, their contents behind a port."""
+"""The NAND core dies of one flash channel: their timing in RTL, their contents behind ports."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, ShapeLike, Signal, Value, unsigned
 from amaranth.lib import data, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
-from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
 from neardecode.config import Flash
 from neardecode.flash.bus import CoreDieBus, CoreDieBusInterface
+from neardecode.lib.fifo import StreamFIFO
+from neardecode_testbench.devices.banks import PageRegisters
+from neardecode_testbench.devices.faults import (
+    CANDIDATES,
+    RATE_BITS,
+    Contents,
+    Faults,
+    FaultsInterface,
+    Flips,
+    RateSum,
+)
+from neardecode_testbench.devices.lanes import DieLanes
+from neardecode_testbench.devices.operations import OperationTimers
+from neardecode_testbench.devices.records import BlockRecords
+from neardecode_testbench.devices.storage import StorageInterface, StoragePort
 
-__all__ = ["NandDies", "StorageInterface", "StoragePort"]
+__all__ = ["NandDies"]
 
-
-class StorageInterface(wiring.PureInterface):
-    """The wires of a storage port; see `StoragePort`."""
-
-    valid: Signal
-    address: Signal
-    data: Signal
-
-
-class StoragePort(wiring.Signature):
-    """Where a device reads its contents; served by plain memory outside the RTL.
-
-    Parameters:
-        address_bits: Bits of an address, in beats.
-        beat_bytes: Bytes of a beat.
-
-    Members:
-        valid: Out(1). A beat is asked for in this cycle.
-        address: Out(address_bits). Which beat.
-        data: In(8 * beat_bytes). The beat asked for one cycle earlier.
-    """
-
-    def __init__(self, address_bits: int, beat_bytes: int):
-        super().__init__(
-            {"valid": Out(1), "address": Out(address_bits), "data": In(8 * beat_bytes)}
-        )
-
-    def create(self, *, path=None, src_loc_at=0) -> StorageInterface:
-        """The wires of one port."""
-        return StorageInterface(self, path=path, src_loc_at=1 + src_loc_at)
+SHORTEST_SENSE, SHORTEST_RECORDED_SENSE = 3, 8
 
 
 class NandDies(wiring.Component):
@@ -54,14 +38,35 @@ class NandDies(wiring.Component):
     next transfer is taken with the last beat's read, so pages follow each other without a gap.
     The register is free once its last beat is read.
 
+    With ``host`` the banks program and erase, any number at a time. A program's end comes
+    ``program_cycles`` after its last beat and an erase's ``erase_cycles`` after its acceptance, or
+    later where ends coincide, of which there is one in two cycles; the bank is idle in the cycle
+    after. Beats are stored as they come. Senses are taken every other cycle at most, since each
+    counts in its block's record. A page reads as its block's record says: as stored, as ones where
+    it was not programmed since the last erase, or as garbage where a program or an erase of it
+    failed or was never finished. Beats of one direction end before those of the other begin: a
+    program waits for the transfers before it, transfers for the beats of a program.
+
     Parameters:
         config: The flash section of a configuration.
         sense_cycles: tR.
+        program_cycles, erase_cycles: tPROG and tBERS; only with ``host``, and needed there.
+        faults: Build what goes wrong, where there is ``host`` or ``ecc``.
+        seed: Of everything that is left to chance.
 
     Members:
         bus: In(`CoreDieBus`).
-        storage: Out(`StoragePort`). Page ``row * banks + bank`` starts at beat
-            ``page_beats`` times that.
+        storage: Out(`StoragePort`), writable with ``host``. Page ``row * banks + bank`` starts at
+            beat ``page_beats`` times that.
+        records: Out(`StoragePort`), writable, of a `BlockRecord` a beat. Block
+            ``row // pages_a_block * banks + bank``. Only with ``host``.
+        faults: In(`Faults`). Only where they are built.
+        faulty: In(lanes). The lane map that the base die has found. Only with ``repair``.
+        flipped: Out. How many bits of this cycle's beat chance flipped. Only with faults.
+        violated: Out(1). The bus was used against its rules, at any time since reset: a program
+            not of the next page of an erased block; beats that no program waits for, or more or
+            fewer than a page; a sense and an operation of one bank in the same cycle; a row that
+            is not there; loopback beside anything else. Only with ``host`` or ``repair``.
     """
 
     transfer_latency = 2
@@ -69,110 +74,199 @@ class NandDies(wiring.Component):
 
     bus: CoreDieBusInterface
     storage: StorageInterface
+    records: StorageInterface
+    faults: FaultsInterface
+    faulty: Signal
+    flipped: Signal
+    violated: Signal
 
-    def __init__(self, config: Flash, sense_cycles: int):
-        if sense_cycles < 3:
-            raise ValueError(f"sense_cycles must be at least 3, not {sense_cycles!r}")
-        self._banks = banks = config.banks
-        self._rows = rows = config.rows
-        self._page_beats = page_beats = config.page_beats
+    def __init__(
+        self,
+        config: Flash,
+        sense_cycles: int,
+        program_cycles: int | None = None,
+        erase_cycles: int | None = None,
+        *,
+        faults: bool = True,
+        seed: int = 1,
+    ):
+        shortest = SHORTEST_SENSE if config.host is None else SHORTEST_RECORDED_SENSE
+        if sense_cycles < shortest:
+            raise ValueError(f"sense_cycles must be at least {shortest}, not {sense_cycles!r}")
+        self._config = config
         self._sense_cycles = sense_cycles
-        super().__init__(
-            {
-                "bus": In(CoreDieBus(config)),
-                "storage": Out(
-                    StoragePort(ceil_log2(banks * rows * page_beats), config.stored_bytes)
-                ),
-            }
+        self._seed = seed
+        self._timers: OperationTimers | None = None
+        self._has_faults = faults and (config.host is not None or config.ecc is not None)
+        self._has_writes = config.host is not None or config.repair is not None
+        page: dict[str, ShapeLike] = {"row": unsigned(ceil_log2(config.rows))}
+        storage = StoragePort(
+            ceil_log2(config.banks * config.rows * config.page_beats),
+            config.stored_bytes,
+            writable=config.host is not None,
         )
+        members = {"bus": In(CoreDieBus(config)), "storage": Out(storage)}
+        if config.host is not None:
+            if program_cycles is None or erase_cycles is None:
+                raise ValueError("program_cycles and erase_cycles are needed where there is a host")
+            self._timers = OperationTimers(config, program_cycles, erase_cycles, seed)
+            page["contents"] = Contents
+            members["records"] = Out(BlockRecords.port_signature(config))
+        if self._has_faults:
+            page["rate"] = unsigned(RATE_BITS)
+            members |= {"faults": In(Faults(config)), "flipped": Out(range(CANDIDATES + 1))}
+        if config.repair is not None:
+            members["faulty"] = In(config.lanes)
+        if self._has_writes:
+            members["violated"] = Out(1)
+        self._page = data.StructLayout(page)
+        super().__init__(members)
 
     def elaborate(self, platform) -> Module:
-        """Timers, page registers, and the bus."""
+        """The page registers, the lanes, and what the configuration adds."""
         m = Module()
-        banks = self._banks
-        bus = self.bus
-        bank_bits = ceil_log2(banks)
-
-        # tR is the same for every sense, so senses end in the order in which they began.
-        timer_bits = ceil_log2(self._sense_cycles + 2)
-        now = Signal(timer_bits)
-        ending = data.StructLayout({"bank": unsigned(bank_bits), "time": unsigned(timer_bits)})
-        m.submodules.senses = senses = SyncFIFOBuffered(width=ending.size, depth=banks + 1)
-        head = data.View(ending, senses.r_data)
-        done = Signal(banks)
-        m.d.sync += now.eq(now + 1)
-        m.d.comb += [
-            senses.w_en.eq(bus.senses.valid & bus.senses.ready),
-            senses.w_data.eq(
-                Cat(bus.senses.payload.bank, (now + self._sense_cycles - 1)[:timer_bits])
-            ),
-            senses.r_en.eq(senses.r_rdy & (head.time == now)),
-            done.eq(Mux(senses.r_en, Const(1, banks) << head.bank, 0)),
-        ]
-
-        sensing = Signal(banks)
-        latched = Signal(banks)
-        held = Signal(banks)
-        page_ready = Signal(banks)
-        one_sense = Signal(banks)
-        one_transfer = Signal(banks)
-        active = Signal()
-        bank = Signal(bank_bits)
-        beat = Signal(range(self._page_beats))
-        last = Signal()
-        accept = Signal()
-        moved = Signal(banks)
-        arriving = Signal()
-        arriving_last = Signal()
-        m.d.comb += [
-            bus.sense_ready.eq(~(sensing | latched)),
-            bus.senses.ready.eq(bus.sense_ready.bit_select(bus.senses.payload.bank, 1)),
-            bus.page_ready.eq(page_ready),
-            one_sense.eq(Mux(senses.w_en, Const(1, banks) << bus.senses.payload.bank, 0)),
-            last.eq(beat == self._page_beats - 1),
-            bus.transfers.ready.eq(~active | last),
-            accept.eq(bus.transfers.valid & bus.transfers.ready),
-            one_transfer.eq(Mux(accept, Const(1, banks) << bus.transfers.payload, 0)),
-            # A register being read is not free.
-            held.eq(Mux(active & ~last, Const(1, banks) << bank, 0) | one_transfer),
-            moved.eq((latched | done) & ~page_ready & ~held),
-        ]
+        config, bus, storage = self._config, self.bus, self.storage
+        m.submodules.registers = registers = PageRegisters(config, self._sense_cycles, self._page)
+        m.submodules.lanes = lanes = DieLanes(config)
+        connect(m, flipped(bus.senses), registers.senses)
+        connect(m, flipped(bus.transfers), registers.transfers)
+        arriving, arriving_last = Signal(), Signal()
+        arrived = data.View(self._page, Signal(self._page.size, name="arrived"))
         m.d.sync += [
-            sensing.eq((sensing & ~done) | one_sense),
-            latched.eq((latched | done) & ~moved),
-            page_ready.eq((page_ready | moved) & ~one_transfer),
+            arriving.eq(registers.active),
+            arriving_last.eq(registers.active & registers.last),
+            arrived.eq(registers.page),
         ]
-
-        # A bank holds at most two pages, the one in its register and a later one.
-        m.submodules.pages = pages = Memory(
-            shape=unsigned(ceil_log2(self._rows)), depth=2 * banks, init=[]
-        )
-        sensed = pages.write_port()
-        read = pages.read_port(domain="comb")
-        sense_way = Signal(banks)
-        read_way = Signal(banks)
         m.d.comb += [
-            sensed.addr.eq(Cat((sense_way & one_sense).any(), bus.senses.payload.bank)),
-            sensed.data.eq(bus.senses.payload.row),
-            sensed.en.eq(senses.w_en),
-            read.addr.eq(Cat(read_way.bit_select(bus.transfers.payload, 1), bus.transfers.payload)),
+            bus.sense_ready.eq(registers.sense_ready),
+            bus.page_ready.eq(registers.page_ready),
+            storage.valid.eq(registers.active),
+            storage.address.eq(Cat(registers.beat, registers.bank, registers.page.row)),
+            lanes.valid.eq(arriving),
+            lanes.bits.eq(storage.data),
+            lanes.last.eq(arriving_last),
+            bus.valid.eq(lanes.bus_valid),
+            bus.beat.eq(lanes.bus_beat),
         ]
-        m.d.sync += [sense_way.eq(sense_way ^ one_sense), read_way.eq(read_way ^ one_transfer)]
+        if self._has_faults:
+            m.d.comb += [
+                lanes.stuck.eq(self.faults.stuck),
+                lanes.stuck_value.eq(self.faults.stuck_value),
+            ]
+        if self._has_writes:
+            m.d.comb += [
+                lanes.write_valid.eq(bus.write_valid),
+                lanes.write_beat.eq(bus.write_beat),
+            ]
+        if config.repair is not None:
+            m.d.comb += [lanes.loopback.eq(bus.loopback), lanes.faulty.eq(self.faulty)]
 
-        row = Signal(ceil_log2(self._rows))
-        with m.If(active):
-            m.d.sync += beat.eq(Mux(last, 0, beat + 1))
-        with m.If(active & last):
-            m.d.sync += active.eq(0)
-        with m.If(accept):
-            m.d.sync += [active.eq(1), bank.eq(bus.transfers.payload), row.eq(read.data)]
-
-        m.d.comb += [
-            self.storage.valid.eq(active),
-            self.storage.address.eq(Cat(beat, bank, row)),
-            bus.valid.eq(arriving),
-            bus.beat.lanes.eq(self.storage.data),
-            bus.beat.last.eq(arriving_last),
-        ]
-        m.d.sync += [arriving.eq(active), arriving_last.eq(active & last)]
+        broken: list[Value] = []
+        if self._timers is None:
+            m.d.comb += [
+                registers.open.eq(1),
+                registers.known.eq(registers.senses.valid & registers.senses.ready),
+                registers.known_bank.eq(bus.senses.payload.bank),
+                registers.known_page.row.eq(bus.senses.payload.row),
+            ]
+            if self._has_faults:
+                m.d.comb += registers.known_page.rate.eq(
+                    self.faults.error_rate >> bus.senses.payload.stage
+                )
+        else:
+            broken.append(self._join_records(m, registers, self._timers, lanes.written))
+        if self._has_faults or config.host is not None:
+            m.submodules.flips = flips = Flips(8 * config.stored_bytes, self._seed)
+            m.d.comb += flips.valid.eq(arriving)
+            stored = storage.data
+            if self._has_faults:
+                m.d.comb += [flips.rate.eq(arrived.rate), self.flipped.eq(flips.flipped)]
+            if config.host is not None:
+                m.d.comb += flips.garbage.eq(arrived.contents == Contents.GARBAGE)
+                stored = Mux(arrived.contents == Contents.ERASED, ~0, storage.data)
+            m.d.comb += lanes.bits.eq(stored ^ flips.mask)
+        if self._has_writes:
+            broken += self._broken_rules(registers, lanes)
+            with m.If(Cat(*broken).any()):
+                m.d.sync += self.violated.eq(1)
         return m
+
+    def _join_records(
+        self, m: Module, registers: PageRegisters, timers: OperationTimers, written: Signal
+    ) -> Value:
+        """Programs, erases, and the records that they change and senses read.
+
+        Returns:
+            Whether a program broke the order of its block.
+        """
+        config, bus, storage = self._config, self.bus, self.storage
+        m.submodules.timers = timers
+        m.submodules.records = records = BlockRecords(config)
+        m.submodules.begun = begun = StreamFIFO(bus.senses.payload.shape(), 1)
+        connect(m, begun.o, records.senses)
+        connect(m, timers.starts, records.starts)
+        connect(m, timers.ends, records.ends)
+        connect(m, records.port, flipped(self.records))
+        connect(m, flipped(bus.operations), timers.operations)
+        writes = timers.writing & bus.write_valid
+        m.d.comb += [
+            begun.i.valid.eq(registers.senses.valid & registers.senses.ready),
+            begun.i.payload.eq(bus.senses.payload),
+            registers.open.eq(begun.i.ready),
+            registers.busy.eq(timers.busy),
+            registers.hold.eq(timers.writing),
+            timers.free.eq(registers.free),
+            timers.quiet.eq(~registers.active & ~bus.transfers.valid),
+            timers.written.eq(bus.write_valid),
+            timers.ended.eq(records.ended),
+            timers.end.eq(records.end),
+            bus.idle.eq(timers.idle),
+            bus.ended.eq(records.ended),
+            bus.end.eq(records.end),
+            registers.known.eq(records.sensed),
+            registers.known_bank.eq(records.page.sense.bank),
+            registers.known_page.row.eq(records.page.sense.row),
+            registers.known_page.contents.eq(records.page.contents),
+            storage.write.eq(writes),
+            storage.write_data.eq(written),
+        ]
+        with m.If(writes):
+            m.d.comb += [storage.valid.eq(1), storage.address.eq(timers.beat)]
+        if self._has_faults:
+            m.submodules.rate = rate = RateSum()
+            m.d.comb += [
+                timers.program_failures.eq(self.faults.program_failures),
+                timers.erase_failures.eq(self.faults.erase_failures),
+                rate.error_rate.eq(self.faults.error_rate),
+                rate.wear_rate.eq(self.faults.wear_rate),
+                rate.read_rate.eq(self.faults.read_rate),
+                rate.age_rate.eq(self.faults.age_rate),
+                rate.erases.eq(records.page.erases),
+                rate.reads.eq(records.page.reads),
+                rate.age.eq(records.page.age),
+                rate.stage.eq(records.page.sense.stage),
+                registers.known_page.rate.eq(rate.rate),
+            ]
+        return records.violated
+
+    def _broken_rules(self, registers: PageRegisters, lanes: DieLanes) -> list[Value]:
+        """Rules of the bus that this cycle breaks."""
+        bus, rows, timers = self.bus, self._config.rows, self._timers
+        loopback = Const(0) if self._config.repair is None else bus.loopback
+        sensing = bus.senses.valid & bus.senses.ready
+        broken = [
+            sensing & (bus.senses.payload.row >= rows),
+            loopback & (sensing | registers.active | lanes.valid),
+        ]
+        if timers is None:
+            return [*broken, bus.write_valid & ~loopback]
+        operation = bus.operations.payload
+        operating = bus.operations.valid & bus.operations.ready
+        return [
+            *broken,
+            operating & (operation.row >= rows),
+            operating & sensing & (operation.bank == bus.senses.payload.bank),
+            loopback & (operating | timers.writing | timers.busy.any()),
+            bus.write_valid & ~loopback & ~timers.writing,
+            bus.write_valid & timers.writing & (bus.write_beat.last != timers.last),
+        ]

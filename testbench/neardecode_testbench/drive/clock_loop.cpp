@@ -50,17 +50,40 @@ struct Drain {
     std::map<std::string, std::deque<int64_t>> queues;
 };
 
+// Accesses of one kind that are kept.
+struct Log {
+    int64_t capacity;
+    int64_t* cycles;
+    uint64_t* addresses;
+    int64_t logged;
+
+    void keep(int64_t cycle, uint64_t address) {
+        if (logged >= capacity) return;
+        cycles[logged] = cycle;
+        addresses[logged++] = address;
+    }
+};
+
 struct Memory {
     void* valid;
     Port address;
     Port data;
-    const uint8_t* bytes;
+    // Null where the port only reads.
+    void* write;
+    Port write_data;
+    uint8_t* bytes;
+    // Of a beat in memory; the model's port may be padded beyond it.
+    int beat_bytes;
     uint64_t beats;
     uint64_t log_every;
-    int64_t log_capacity;
-    int64_t* log_cycles;
-    uint64_t* log_addresses;
-    int64_t logged;
+    Log reads;
+    Log writes;
+};
+
+// What a storage port was asked for in the last cycle.
+struct Asked {
+    const uint8_t* beat = nullptr;
+    int bytes = 0;
 };
 
 uint8_t bit(const void* port) { return *static_cast<const uint8_t*>(port); }
@@ -85,13 +108,13 @@ struct Runner {
     Model model{&context};
     Port ports[PORT_COUNT];
     int64_t cycle = 0;
-    // What each storage port was asked for in the last cycle, by its data port.
-    std::map<void*, const uint8_t*> asked;
+    std::map<void*, Asked> asked;  // By the data port.
     std::vector<Feed> feeds;
     std::vector<Drain> drains;
     std::vector<Memory> memories;
     uint64_t bad_address = 0;
     int bad_memory = -1;
+    bool bad_write = false;
 #if VM_TRACE
     VerilatedVcdC trace;
     int64_t trace_until = 0;
@@ -156,8 +179,11 @@ struct Runner {
                 set_bit(drain.ready, drain.open);
             }
             for (Memory& memory : memories) {
-                if (const uint8_t* beat = asked[memory.data.data])
-                    std::memcpy(memory.data.data, beat, memory.data.bytes);
+                const Asked& wanted = asked[memory.data.data];
+                if (!wanted.beat) continue;
+                uint8_t* data = static_cast<uint8_t*>(memory.data.data);
+                std::memcpy(data, wanted.beat, wanted.bytes);
+                std::memset(data + wanted.bytes, 0, memory.data.bytes - wanted.bytes);
             }
             half(false);
             for (Feed& feed : feeds) {
@@ -171,21 +197,24 @@ struct Runner {
             }
             for (int index = 0; index < static_cast<int>(memories.size()); ++index) {
                 Memory& memory = memories[index];
-                const uint8_t*& beat = asked[memory.data.data];
-                beat = nullptr;
+                Asked& wanted = asked[memory.data.data];
+                wanted.beat = nullptr;
                 if (!bit(memory.valid)) continue;
                 const uint64_t address = number(memory.address);
+                const bool write = memory.write && bit(memory.write);
                 if (address >= memory.beats) {
                     bad_address = address;
                     bad_memory = index;
+                    bad_write = write;
                     return 2;
                 }
-                beat = memory.bytes + address * memory.data.bytes;
-                if (memory.log_every && address % memory.log_every == 0 &&
-                    memory.logged < memory.log_capacity) {
-                    memory.log_cycles[memory.logged] = cycle;
-                    memory.log_addresses[memory.logged++] = address;
-                }
+                uint8_t* beat = memory.bytes + address * memory.beat_bytes;
+                if (write)
+                    std::memcpy(beat, memory.write_data.data, memory.beat_bytes);
+                else
+                    wanted = {beat, memory.beat_bytes};
+                if (memory.log_every && address % memory.log_every == 0)
+                    (write ? memory.writes : memory.reads).keep(cycle, address);
             }
             edge();
         }
@@ -284,12 +313,17 @@ void runner_drain(Runner* runner, int valid, int ready, int payload, const uint8
     runner->drains.push_back(std::move(drain));
 }
 
-void runner_memory(Runner* runner, int valid, int address, int data, const uint8_t* bytes,
-                   uint64_t beats, uint64_t log_every, int64_t log_capacity, int64_t* log_cycles,
-                   uint64_t* log_addresses) {
+// write and write_data are negative where the port only reads.
+void runner_memory(Runner* runner, int valid, int address, int data, int write, int write_data,
+                   uint8_t* bytes, int beat_bytes, uint64_t beats, uint64_t log_every,
+                   int64_t log_capacity, int64_t* read_cycles, uint64_t* read_addresses,
+                   int64_t* write_cycles, uint64_t* write_addresses) {
     Port* ports = runner->ports;
-    runner->memories.push_back({ports[valid].data, ports[address], ports[data], bytes, beats,
-                                log_every, log_capacity, log_cycles, log_addresses, 0});
+    runner->memories.push_back({ports[valid].data, ports[address], ports[data],
+                                write < 0 ? nullptr : ports[write].data,
+                                write < 0 ? Port{nullptr, 0} : ports[write_data], bytes, beat_bytes,
+                                beats, log_every, {log_capacity, read_cycles, read_addresses, 0},
+                                {log_capacity, write_cycles, write_addresses, 0}});
 }
 
 int runner_play(Runner* runner, int64_t limit, int64_t trailing) {
@@ -298,8 +332,14 @@ int runner_play(Runner* runner, int64_t limit, int64_t trailing) {
 
 int64_t runner_fed(const Runner* runner, int index) { return runner->feeds[index].next; }
 int64_t runner_taken(const Runner* runner, int index) { return runner->drains[index].taken; }
-int64_t runner_logged(const Runner* runner, int index) { return runner->memories[index].logged; }
+int64_t runner_reads(const Runner* runner, int index) {
+    return runner->memories[index].reads.logged;
+}
+int64_t runner_writes(const Runner* runner, int index) {
+    return runner->memories[index].writes.logged;
+}
 int runner_bad_memory(const Runner* runner) { return runner->bad_memory; }
+int runner_bad_write(const Runner* runner) { return runner->bad_write; }
 uint64_t runner_bad_address(const Runner* runner) { return runner->bad_address; }
 
 }  // extern "C"

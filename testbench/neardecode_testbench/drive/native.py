@@ -73,10 +73,11 @@ class NativeRunner:
         library, ports = _build(design, trace)
         self._library = ctypes.CDLL(str(library))
         self._library.runner_open.restype = ctypes.c_void_p
-        for name in ("cycle", "fed", "taken", "logged"):
+        for name in ("cycle", "fed", "taken", "reads", "writes"):
             getattr(self._library, f"runner_{name}").restype = ctypes.c_int64
         self._library.runner_bad_address.restype = ctypes.c_uint64
         self._index = {port.name: index for index, port in enumerate(ports)}
+        self._width = {port.name: port.width for port in ports}
         self._bytes = {port.name: _storage_bytes(port.width) for port in ports}
         self._runner = ctypes.c_void_p(self._library.runner_open())
         # What stands in the model by pointer must outlive the call.
@@ -166,24 +167,35 @@ class NativeRunner:
                 _pointer(payloads),
                 _pointer(mismatched),
             )
-        logs = []
+        reads, writes = [], []
         for storage in play.storages:
+            width = self._width[f"{storage.port}__data"]
+            if 8 * storage.beat_bytes != width:
+                raise ValueError(
+                    f"{storage.port}: its beats have {width} bits, not {8 * storage.beat_bytes}"
+                )
+            if storage.writable != (f"{storage.port}__write" in self._index):
+                raise ValueError(
+                    f"{storage.port}: the port {'only reads' if storage.writable else 'writes'}"
+                )
             memory = storage.memory.reshape(-1).view(np.uint8)
             self._held[storage.port] = memory
             capacity = LOG_CAPACITY if storage.log_every else 1
-            cycles, addresses = np.zeros(capacity, np.int64), np.zeros(capacity, np.uint64)
-            logs.append((cycles, addresses))
+            for logs in (reads, writes):
+                logs.append((np.zeros(capacity, np.int64), np.zeros(capacity, np.uint64)))
             library.runner_memory(
                 runner,
-                self._index[f"{storage.port}__valid"],
-                self._index[f"{storage.port}__address"],
-                self._index[f"{storage.port}__data"],
+                *(self._index[f"{storage.port}__{part}"] for part in ("valid", "address", "data")),
+                *(
+                    self._index[f"{storage.port}__{part}"] if storage.writable else -1
+                    for part in ("write", "write_data")
+                ),
                 _pointer(memory),
+                ctypes.c_int(storage.beat_bytes),
                 ctypes.c_uint64(memory.size // storage.beat_bytes),
                 ctypes.c_uint64(storage.log_every),
                 ctypes.c_int64(capacity),
-                _pointer(cycles),
-                _pointer(addresses),
+                *(_pointer(array) for logs in (reads, writes) for array in logs[-1]),
             )
 
         start = self.cycle
@@ -204,7 +216,8 @@ class NativeRunner:
         if status == 2:
             storage = play.storages[library.runner_bad_memory(runner)]
             raise StorageError(
-                f"cycle {self.cycle}: {storage.port} read beat"
+                f"cycle {self.cycle}: {storage.port}"
+                f" {'wrote' if library.runner_bad_write(runner) else 'read'} beat"
                 f" {library.runner_bad_address(runner)}, beyond its"
                 f" {storage.memory.nbytes // storage.beat_bytes}"
             )
@@ -226,13 +239,13 @@ class NativeRunner:
                 )
             },
             accesses={
-                storage.port: list(
-                    zip(cycles[:count].tolist(), addresses[:count].tolist(), strict=True)
-                )
-                for index, (storage, (cycles, addresses)) in enumerate(
-                    zip(play.storages, logs, strict=True)
-                )
-                for count in [library.runner_logged(runner, index) if storage.log_every else 0]
+                storage.port: _kept(log, library.runner_reads(runner, index))
+                for index, (storage, log) in enumerate(zip(play.storages, reads, strict=True))
+            },
+            writes={
+                storage.port: _kept(log, library.runner_writes(runner, index))
+                for index, (storage, log) in enumerate(zip(play.storages, writes, strict=True))
+                if storage.writable
             },
         )
 
@@ -247,6 +260,12 @@ class NativeRunner:
         size = self._bytes[port]
         data = b"".join(payload.to_bytes(size, "little") for payload in payloads) or bytes(size)
         return np.frombuffer(data, np.uint8).reshape(-1, size)
+
+
+def _kept(log: tuple[np.ndarray, np.ndarray], count: int) -> list[tuple[int, int]]:
+    """The (cycle, address) pairs of a log."""
+    cycles, addresses = log
+    return list(zip(cycles[:count].tolist(), addresses[:count].tolist(), strict=True))
 
 
 def _stalls(stalls: np.ndarray | None) -> np.ndarray:

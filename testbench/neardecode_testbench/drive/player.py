@@ -15,6 +15,7 @@ from neardecode_testbench.drive.stimulus import (
     Sink,
     SinkLog,
     Source,
+    Storage,
     StorageError,
     StuckError,
 )
@@ -125,6 +126,48 @@ class _Drain:
         self.log.payloads.append(payload)
 
 
+class _Memory:
+    """The memory behind a storage port at work.
+
+    What it was asked for outlives it: a read is answered in the next cycle, whatever play that
+    belongs to.
+    """
+
+    def __init__(self, storage: Storage, asked: dict[str, int | None]):
+        self.storage = storage
+        self.bytes = storage.memory.reshape(-1).view("uint8").data
+        self.asked = asked
+        self.reads: list[tuple[int, int]] = []
+        self.writes: list[tuple[int, int]] = []
+
+    def drive(self, pins: Pins) -> None:
+        address = self.asked.get(self.storage.port)
+        if address is not None:
+            size = self.storage.beat_bytes
+            beat = self.bytes[address * size : (address + 1) * size]
+            pins.set(f"{self.storage.port}__data", int.from_bytes(beat, "little"))
+
+    def sample(self, pins: Pins, cycle: int) -> None:
+        port, size = self.storage.port, self.storage.beat_bytes
+        self.asked[port] = None
+        if not pins.get(f"{port}__valid"):
+            return
+        address = pins.get(f"{port}__address")
+        write = self.storage.writable and pins.get(f"{port}__write")
+        if (address + 1) * size > len(self.bytes):
+            raise StorageError(
+                f"cycle {cycle}: {port} {'wrote' if write else 'read'} beat {address}, beyond its"
+                f" {len(self.bytes) // size}"
+            )
+        if write:
+            beat = pins.get(f"{port}__write_data").to_bytes(size, "little")
+            self.bytes[address * size : (address + 1) * size] = beat
+        else:
+            self.asked[port] = address
+        if self.storage.log_every and address % self.storage.log_every == 0:
+            (self.writes if write else self.reads).append((cycle, address))
+
+
 class Player:
     """Plays a scenario on pins, cycle by cycle.
 
@@ -137,7 +180,7 @@ class Player:
         self._pins = pins
         self._watch = watch
         self._cycle = 0
-        self._asked: dict[str, tuple[Any, int] | None] = {}
+        self._asked: dict[str, int | None] = {}
 
     async def run(self, scenario: Scenario) -> Any:
         """Plays to the end and returns the scenario's result.
@@ -193,10 +236,7 @@ class Player:
         pins = self._pins
         feeds = [_Feed(source) for source in play.sources]
         drains = [_Drain(sink) for sink in play.sinks]
-        memories = [
-            (storage, storage.memory.reshape(-1).view("uint8").data) for storage in play.storages
-        ]
-        accesses: dict[str, list[tuple[int, int]]] = {s.port: [] for s in play.storages}
+        memories = [_Memory(storage, self._asked) for storage in play.storages]
         for port, value in play.levels.items():
             pins.set(port, value)
 
@@ -214,33 +254,15 @@ class Player:
                 feed.drive(pins, self._cycle)
             for drain in drains:
                 drain.drive(pins, self._cycle, done)
-            for storage, memory in memories:
-                asked = self._asked.get(storage.port)
-                if asked is not None:
-                    beat_bytes, address = asked
-                    begin = address * beat_bytes
-                    pins.set(
-                        f"{storage.port}__data",
-                        int.from_bytes(memory[begin : begin + beat_bytes], "little"),
-                    )
+            for memory in memories:
+                memory.drive(pins)
             await pins.settle()
             for feed in feeds:
                 feed.sample(pins, self._cycle)
             for drain in drains:
                 drain.sample(pins, self._cycle)
-            for storage, memory in memories:
-                self._asked[storage.port] = None
-                if pins.get(f"{storage.port}__valid"):
-                    address = pins.get(f"{storage.port}__address")
-                    beat_bytes = storage.beat_bytes
-                    if (address + 1) * beat_bytes > len(memory):
-                        raise StorageError(
-                            f"cycle {self._cycle}: {storage.port} read beat {address}, beyond its"
-                            f" {len(memory) // beat_bytes}"
-                        )
-                    self._asked[storage.port] = (beat_bytes, address)
-                    if storage.log_every and address % storage.log_every == 0:
-                        accesses[storage.port].append((self._cycle, address))
+            for memory in memories:
+                memory.sample(pins, self._cycle)
             await self._step()
 
         for feed in feeds:
@@ -252,7 +274,10 @@ class Player:
             self._cycle - start,
             sources={feed.source.stream: feed.cycles for feed in feeds},
             sinks={drain.sink.stream: drain.log for drain in drains},
-            accesses=accesses,
+            accesses={memory.storage.port: memory.reads for memory in memories},
+            writes={
+                memory.storage.port: memory.writes for memory in memories if memory.storage.writable
+            },
         )
 
 

@@ -32,7 +32,7 @@ class StuckError(RuntimeError):
 
 
 class StorageError(RuntimeError):
-    """A device that read beyond the memory behind it."""
+    """A device that read or wrote beyond the memory behind it."""
 
 
 @dataclass
@@ -88,21 +88,26 @@ class Storage:
 
     Attributes:
         port: The port, such as ``storage__0``.
-        memory: Bytes, any shape, contiguous; read as it is one cycle after the access.
+        memory: Bytes, any shape, contiguous; read as it is one cycle after the access, and
+            written in place in the cycle of the access.
         beat_bytes: Bytes of a beat; addresses count beats.
         log_every: Keep the cycle and address of accesses whose address is a multiple of this;
             0 keeps none.
+        writable: The port also writes.
 
     Raises:
-        ValueError: if the memory is not contiguous.
+        ValueError: if the memory is not contiguous, or cannot be written where it shall be.
     """
 
     port: str
     memory: np.ndarray
     beat_bytes: int
     log_every: int = 0
+    writable: bool = False
 
     def __post_init__(self):
+        if self.writable and not self.memory.flags.writeable:
+            raise ValueError(f"{self.port}: its memory must be writable")
         if not self.memory.flags.c_contiguous:
             raise ValueError(f"{self.port}: its memory must be contiguous")
 
@@ -163,7 +168,8 @@ class Outcome:
         cycles: How many.
         sources: For each source's stream the cycle of each of its transfers.
         sinks: For each sink's stream what it took.
-        accesses: For each storage's port the (cycle, address) pairs kept.
+        accesses: For each storage's port the (cycle, address) pairs of reads kept.
+        writes: The same of writes, for ports that write.
         outputs: For a probe, what was sampled.
     """
 
@@ -172,6 +178,7 @@ class Outcome:
     sources: dict[str, list[int]] = field(default_factory=dict)
     sinks: dict[str, SinkLog] = field(default_factory=dict)
     accesses: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    writes: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     outputs: dict[str, int] = field(default_factory=dict)
 
 

@@ -227,6 +227,15 @@ def test_a_flash_codeword_of_64_errors_at_full_size():
     assert 0.9 < throughput.ratio <= 1
 
 
+def test_icarus_finds_no_undefined_value_on_the_way():
+    numbers = DecoderNumbers(SMALL, 2)
+    decoding = DecodeCodewords(numbers, counts(0, 1, 2, 3, 4, 5, 0), 1, Pacing(1))
+    run = simulate(Design(make_decoder, (numbers,)), decoding, "icarus")
+    assert run.corrected[:4] == [0, 1, 2, 3]
+    encoding = EncodeCodewords(SMALL, [Damage()] * 5, 1, Pacing(1))
+    simulate(Design(make_encoder, (SMALL,)), encoding, "icarus")
+
+
 @pytest.mark.parametrize(("rate", "least"), [(0, 0.9), (3e-3, 0.8), (3e-2, 0.8)])
 def test_throughput_comes_near_its_bound(rate, least):
     run = measure(SMALL, 2, rate, 100, 1, "amaranth")

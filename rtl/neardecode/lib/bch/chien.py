@@ -199,9 +199,8 @@ class ChienSearch(wiring.Component):
             self.verdicts.payload.uncorrectable.eq(uncorrectable),
         ]
 
-        with m.FSM():
+        with m.FSM() as fsm:
             with m.State("Idle"):
-                m.d.comb += self.i.ready.eq(1)
                 m.d.sync += [
                     terms.eq(Cat(scaled(coefficients, -(code.n - 1)))),
                     degree.eq(self.i.payload.degree),
@@ -228,8 +227,11 @@ class ChienSearch(wiring.Component):
                     with m.If((found == degree) | (hits_group == groups - 1)):
                         m.d.sync += [uncorrectable.eq(found != degree), hits_valid.eq(0)]
                         m.next = "Done"
-            with m.State("Done"):
-                m.d.comb += self.verdicts.valid.eq(1)
-                with m.If(self.verdicts.ready):
-                    m.next = "Idle"
+            with m.State("Done"), m.If(self.verdicts.ready):
+                m.next = "Idle"
+        # Not in the states: Icarus 11 never settles on a handshake whose two sides are.
+        m.d.comb += [
+            self.i.ready.eq(fsm.ongoing("Idle")),
+            self.verdicts.valid.eq(fsm.ongoing("Done")),
+        ]
         return m

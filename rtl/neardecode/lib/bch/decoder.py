@@ -182,27 +182,28 @@ class BchDecoder(wiring.Component):
 
         # Engines take their turns; the order of the output's turns is the same.
         in_turn, out_turn = Signal(range(engines)), Signal(range(engines))
-        with m.Switch(in_turn):
-            for index, engine in enumerate(self._engines):
-                with m.Case(index):
-                    m.d.comb += [
-                        engine.i.valid.eq(pending.o.valid),
-                        pending.o.ready.eq(engine.i.ready),
-                    ]
-        for engine in self._engines:
-            m.d.comb += engine.i.payload.eq(pending.o.payload)
+        held_turn, patch_taken, verdict_taken = Signal(range(engines)), Signal(), Signal()
+        for index, engine in enumerate(self._engines):
+            m.d.comb += [
+                engine.i.payload.eq(pending.o.payload),
+                engine.i.valid.eq(pending.o.valid & (in_turn == index)),
+                engine.verdicts.ready.eq(verdict_taken & (out_turn == index)),
+                engine.patches.ready.eq(patch_taken & (held_turn == index)),
+            ]
+        m.d.comb += pending.o.ready.eq(
+            Cat(engine.i.ready for engine in self._engines).bit_select(in_turn, 1)
+        )
         with m.If(pending.o.valid & pending.o.ready):
             m.d.sync += in_turn.eq(Mux(in_turn == engines - 1, 0, in_turn + 1))
 
         verdict = Signal(verdict_layout(code))
-        verdict_valid, verdict_taken = Signal(), Signal()
+        verdict_valid = Signal()
         with m.Switch(out_turn):
             for index, engine in enumerate(self._engines):
                 with m.Case(index):
                     m.d.comb += [
                         verdict.eq(engine.verdicts.payload),
                         verdict_valid.eq(engine.verdicts.valid),
-                        engine.verdicts.ready.eq(verdict_taken),
                     ]
 
         # Reading: the oldest codeword's beats, once it is decided and if wrong corrected.
@@ -229,21 +230,18 @@ class BchDecoder(wiring.Component):
         # The beat that was read, and the patches that belong to it: all but the last are gathered
         # here, the last is laid over the output.
         held_valid, held_row, held_last = Signal(), Signal(range(beats)), Signal()
-        held_turn = Signal(range(engines))
         held_verdict = Signal(verdict_layout(code))
         patches_left = held_verdict.patches
         gathered = Signal(code.data_beat_bits)
 
         patch = Signal(patch_layout(code, parallel))
         following = Signal(patch_layout(code, parallel))
-        patch_taken = Signal()
         with m.Switch(held_turn):
             for index, engine in enumerate(self._engines):
                 with m.Case(index):
                     m.d.comb += [
                         patch.eq(engine.patches.payload),
                         following.eq(engine.following),
-                        engine.patches.ready.eq(patch_taken),
                     ]
         groups = code.data_beat_bits // parallel
         overlay = Signal(code.data_beat_bits)

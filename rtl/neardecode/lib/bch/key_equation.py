@@ -190,9 +190,8 @@ class KeyEquation(wiring.Component):
             even.eq(linear(gf.square_columns(), half, bits)),
         ]
 
-        with m.FSM():
+        with m.FSM() as fsm:
             with m.State("Idle"):
-                m.d.comb += self.i.ready.eq(1)
                 odd = Signal(bits * t)
                 m.d.comb += odd.eq(self.i.payload.odd)
                 m.d.sync += [
@@ -243,12 +242,13 @@ class KeyEquation(wiring.Component):
                         m.next = "Done"
                     with m.Else():
                         m.next = "Step"
-            with m.State("Done"):
-                m.d.comb += self.o.valid.eq(1)
-                with m.If(self.o.ready):
-                    m.next = "Idle"
+            with m.State("Done"), m.If(self.o.ready):
+                m.next = "Idle"
 
+        # Not in the states: Icarus 11 never settles on a handshake whose two sides are.
         m.d.comb += [
+            self.i.ready.eq(fsm.ongoing("Idle")),
+            self.o.valid.eq(fsm.ongoing("Done")),
             self.o.payload.coefficients.eq(locator),
             self.o.payload.degree.eq(degree),
             self.o.payload.failed.eq(failed),

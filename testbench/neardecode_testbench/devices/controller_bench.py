@@ -1,0 +1,66 @@
+"""A channel's whole controller with its core dies behind it, and a host's port before it."""
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import connect, flipped
+
+from neardecode.config import Config
+from neardecode.flash.controller import ChannelController
+from neardecode_testbench.devices.nand import NandDies
+
+__all__ = ["ControllerBench"]
+
+
+class ControllerBench(wiring.Component):
+    """A controller joined to its dies.
+
+    Parameters:
+        config: A configuration with ``flash.host``; one channel of it.
+        faults: Build what goes wrong in the dies.
+        seed: Of what is left to chance in them.
+
+    Members:
+        axi__ar, axi__aw, axi__w, axi__b, axi__r, axi__irq, requests, beats, temperature, cattrip,
+            link_error, counting, cycles, events: As the controller's.
+        storage, records, faults, flipped, violated: As the dies'.
+    """
+
+    def __init__(self, config: Config, *, faults: bool = False, seed: int = 1):
+        flash = config.flash
+        self.controller = ChannelController(flash, config.clock_ghz)
+        self.dies = NandDies(
+            flash,
+            config.sense_cycles,
+            config.cycles(flash.program_ns),
+            config.cycles(flash.erase_ns),
+            faults=faults,
+            seed=seed,
+        )
+        mine = dict(self.controller.signature.members)
+        for name in ("dies", "faulty"):
+            mine.pop(name, None)
+        theirs = dict(self.dies.signature.members)
+        for name in ("bus", "faulty"):
+            theirs.pop(name, None)
+        self._mine, self._theirs = tuple(mine), tuple(theirs)
+        super().__init__({**mine, **theirs})
+
+    def elaborate(self, platform) -> Module:
+        """Wire the dies to the controller."""
+        m = Module()
+        m.submodules.controller = controller = self.controller
+        m.submodules.dies = dies = self.dies
+        connect(m, controller.dies, dies.bus)
+        if "faulty" in controller.signature.members:
+            m.d.comb += dies.faulty.eq(controller.faulty)
+        for block, names in ((controller, self._mine), (dies, self._theirs)):
+            for name in names:
+                member = block.signature.members[name]
+                inside, outside = getattr(block, name), getattr(self, name)
+                if member.is_signature:
+                    connect(m, inside, flipped(outside))
+                elif member.flow == wiring.Out:
+                    m.d.comb += outside.eq(inside)
+                else:
+                    m.d.comb += inside.eq(outside)
+        return m

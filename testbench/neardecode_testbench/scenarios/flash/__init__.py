@@ -1,0 +1,1 @@
+"""The whole channel controller under random traffic, held to a model of the specification."""
