@@ -1,6 +1,6 @@
 """The data lanes between controller and core dies: parity for writing, repair both ways."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -101,12 +101,12 @@ class DieLanes(wiring.Component):
         with m.If(leaves):
             m.d.sync += count.eq(Mux(last, 0, count + 1))
         m.d.comb += [
-            self.write_valid.eq(leaves),
             self.write_beat.last.eq(last),
             self.data.last.eq(self.beat.last),
         ]
         if config.repair is None:
             m.d.comb += [
+                self.write_valid.eq(leaves),
                 self.write_beat.lanes.eq(outgoing),
                 self.data.lanes.eq(self.beat.lanes),
                 self.arrived.eq(self.arrives),
@@ -126,13 +126,17 @@ class DieLanes(wiring.Component):
             gather.lanes.eq(self.beat.lanes),
             gather.faulty.eq(test.faulty),
             test.returned.eq(self.beat.lanes),
+            self.write_valid.eq(leaves | test.loopback),
             self.write_beat.lanes.eq(Mux(test.done, spread.lanes, test.drive)),
             self.data.lanes.eq(gather.bits),
-            self.arrived.eq(self.arrives & test.done),
+            self.arrived.eq(self.arrives & self.done),
             self.loopback.eq(test.loopback),
             self.faulty.eq(test.faulty),
-            self.done.eq(test.done),
             self.failed.eq(test.failed),
             self.repaired_lanes.eq(Mux(test.failed, 0, ones(test.faulty))),
         ]
+        # What was under way at the end of the test still returns.
+        since = Signal(LOOPBACK_LATENCY + 1)
+        m.d.sync += since.eq(Cat(test.done, since))
+        m.d.comb += self.done.eq(since[-1])
         return m

@@ -132,6 +132,7 @@ class WriteBench:
         flash: The pages programmed, by bank and physical row.
         programmed: The pages programmed in each physical block since its erase.
         most_at_once: Most banks that operated at a time.
+        held_after_end: Reads of a unit's buffer after its fate was known.
     """
 
     def __init__(self, config: Flash, settings: WriteSettings, step: Step):
@@ -146,6 +147,7 @@ class WriteBench:
         self.programmed: dict[tuple[int, int], int] = {}
         self.spares = dict.fromkeys(range(config.banks), self.host.spare_blocks)
         self.most_at_once = 0
+        self.held_after_end = 0
         self.halt = 0
         self.erase_request = 0
         self.erase_zones = 0
@@ -413,6 +415,7 @@ class WriteBench:
                     {"en": 1, "unit": reader.number, "beat": beat}
                 )
                 self._reading = reader.unit.data[beat]
+                self.held_after_end += not reader.unit.live
             else:
                 levels["release"] = self._packers["unit"].pack({"en": 1, "unit": reader.number})
                 self._released = reader

@@ -40,6 +40,22 @@ class ObservedWriteControl(WriteControl):
         return self._erasing_zones
 
     @property
+    def starts(self) -> Value:
+        """Whether the record of the visited unit's block has come, to start it."""
+        return self._turn == Turn.START
+
+    @property
+    def replaces(self) -> Value:
+        """Whether the visited unit's block is being replaced."""
+        return Value.cast(self._turn).matches(
+            Turn.REPLACE.value, Turn.REPLACING.value, Turn.RESTORE.value
+        )
+
+    def visits(self, *states: UnitState) -> Value:
+        """Whether the visited unit is in one of some states."""
+        return Value.cast(self._states[self._visited]).matches(*(state.value for state in states))
+
+    @property
     def checks(self) -> Value:
         """Whether a command's record has come."""
         return self._turn == Turn.CHECK
@@ -114,6 +130,16 @@ class WriteControlProperties(Elaboratable):
                     gatherer.unit, 1
                 ),
                 "a command opens a free unit",
+            ),
+            Assert(
+                ~control.starts
+                | control.visits(UnitState.GATHERING, UnitState.STARTING, UnitState.RESTARTING),
+                "what starts was ready for it",
+            ),
+            Assert(
+                ~control.replaces
+                | control.visits(UnitState.ERASE_FAILED, UnitState.PROGRAM_FAILED),
+                "what is replaced is bad",
             ),
             Assert(~control.erases_zones, "a secure erase runs only when it was asked for"),
             Cover((limit == units) & (used == limit), "all units are in use"),
