@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 
 def test_native_is_faster_than_amaranths_simulator(neardecode):
     result = neardecode("bench", "native", "--config", "tiny", "--positions", 2, "--json", "-")
@@ -16,3 +18,40 @@ def test_native_is_faster_than_amaranths_simulator(neardecode):
         assert results["cycles_a_second"][backend] == sorted(runs)[1]
     rates = results["cycles_a_second"]
     assert results["ratio"] == rates["native"] / rates["amaranth"] > 1
+
+
+@pytest.mark.parametrize("pattern", ["sequential", "weights"])
+def test_a_flash_channel_reaches_its_bound(neardecode, pattern):
+    result = neardecode(
+        *("bench", "flash", "--tr-us", 1, "--banks", 4, "--dies", 1),
+        *("--pattern", pattern, "--json", "-"),
+    )
+    assert (result.status, result.err) == (0, "")
+    results = json.loads(result.out)
+    assert results["bound"] == 4 * 64 / 1600
+    assert 0.99 <= results["ratio"] <= 1.0001
+    assert results["utilisation"] == results["ratio"] * results["bound"]
+    assert results["busy"] + sum(results["stalls"].values()) == results["total_cycles"]
+    assert results["peak_tbs"] == 1.6384
+
+
+def test_banks_that_do_not_exist_are_refused(neardecode):
+    result = neardecode("bench", "flash", "--banks", 3)
+    assert (result.status, result.out) == (1, "")
+    assert result.err == "neardecode: banks_a_die must be a power of two, not 3\n"
+
+
+def test_every_fault_is_corrected_or_reported(neardecode):
+    result = neardecode("bench", "flash", "--faults", 6, "--json", "-")
+    assert (result.status, result.err) == (0, "")
+    results = json.loads(result.out)
+    assert results["wrong"] == []
+    assert len(results["faults"]) == 8
+    assert set(results["faults"].values()) == {6}
+    seen = {outcome for outcomes in results["outcomes"].values() for outcome in outcomes}
+    assert {
+        *("read right", "replayed", "replaced or erased", "led around"),
+        *(f"reported as read status {status}" for status in (4, 6, 13)),
+        *(f"reported as write status {status}" for status in (7, 8, 9)),
+        *(f"refused with status {status}" for status in (1, 3)),
+    } <= seen

@@ -5,7 +5,7 @@ import pytest
 from neardecode.config import Flash
 from neardecode_testbench.benches.amaranth_sim import play
 from neardecode_testbench.devices.nand import NandDies
-from neardecode_testbench.scenarios.blocks.nand_dies import DriveBus
+from neardecode_testbench.scenarios.blocks.nand_drive import DriveBus
 
 
 def run(banks, page_beats, sense_cycles, cycles=500, rows=8, **options):

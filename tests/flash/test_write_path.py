@@ -300,6 +300,21 @@ def test_a_page_runs_out_of_time_within_a_lap_of_its_limit(units):
     assert limit <= over - opened < limit + max(units, 4)
 
 
+def test_a_unit_is_kept_for_readers_that_were_told_of_it_just_before_its_end():
+    def script(bench):
+        write = Writes(bench)
+        # Answered at once, so that nothing but a reader can keep the unit.
+        write(0, 0, 0, 3, sent=2)
+        bench.run(300, lambda: bool(bench.events["timeouts"]))
+        over = bench.cycle - 1
+        bench.run(300, lambda: not bench.busy)
+        return bench.cycle - 1 - over
+
+    settings = WriteSettings(stalls=0, gather_cycles=60, probes=0)
+    # Probed in the cycle of its end, told in the next, held two cycles later, seen so in the next.
+    assert run(script, settings, configuration(units=2))[0] == 1 + 2 + 1 + 1
+
+
 def test_a_page_that_runs_out_of_time_takes_later_ones_with_it():
     def script(write, bench):
         write(0, 0)

@@ -10,9 +10,12 @@ from amaranth.utils import ceil_log2, exact_log2
 
 from neardecode.config import Flash
 from neardecode.flash.axi import AxiAddress
-from neardecode.flash.status import PacketType, ReadStatus
+from neardecode.flash.status import AdminStatus, PacketType, ReadStatus
 
 __all__ = ["Command", "CommandDecoder", "Source"]
+
+LONGEST_ADMIN = 64
+"""Beats of the longest admin command."""
 
 
 class Source(data.StructLayout):
@@ -69,7 +72,7 @@ class Command(data.StructLayout):
 class CommandDecoder(wiring.Component):
     """Takes a command of the host apart and refuses what cannot be carried out.
 
-    An admin command is left to the admin. For flash and scratchpad, first that holds: a user field
+    An admin command is left to the admin, if it is not longer than any of them. For flash and scratchpad, first that holds: a user field
     that is not defined, an address that is not aligned to a beat, or a burst that is longer than a
     page or crosses one (3); an address beyond the capacity (1); commands are not enabled (13).
 
@@ -161,7 +164,8 @@ class CommandDecoder(wiring.Component):
             ),
         ]
         with m.If(self.type == PacketType.ADMIN):
-            m.d.comb += self.status.eq(ReadStatus.OK.value)
+            with m.If(axi.len >= LONGEST_ADMIN):
+                m.d.comb += self.status.eq(AdminStatus.UNSUPPORTED.value)
         with m.Elif(user_wrong | shape_wrong):
             m.d.comb += self.status.eq(ReadStatus.INVALID_USER.value)
         with m.Elif(beyond):

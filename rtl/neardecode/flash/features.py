@@ -137,37 +137,33 @@ class Features(wiring.Component):
                 (Feature.RETRY_STAGES, self.retry_stages, stages, stages),
             ]
 
-        refusal = Signal(AdminStatus)
-        value = Signal(32)
-        m.d.comb += refusal.eq(AdminStatus.INVALID_FIELD)
         m.d.sync += self.mark_bad.en.eq(0)
+        with m.If(access.en):
+            m.d.sync += [self.value.eq(0), self.refusal.eq(AdminStatus.INVALID_FIELD)]
         with m.Switch(access.address):
             for feature, port, reset, most in registers:
                 register = Signal(len(port), name=feature.name.lower(), init=reset)
                 m.d.comb += port.eq(register)
-                with m.Case(feature):
-                    m.d.comb += refusal.eq(AdminStatus.OK)
+                with m.Case(feature), m.If(access.en):
+                    m.d.sync += self.refusal.eq(AdminStatus.OK)
                     with m.If(~access.write):
-                        m.d.comb += value.eq(register)
+                        m.d.sync += self.value.eq(register)
                     with m.Elif(access.value > most):
-                        m.d.comb += refusal.eq(AdminStatus.INVALID_VALUE)
-                    with m.Elif(access.en):
+                        m.d.sync += self.refusal.eq(AdminStatus.INVALID_VALUE)
+                    with m.Else():
                         m.d.sync += register.eq(access.value)
-            with m.Case(Feature.MARK_BAD):
+            with m.Case(Feature.MARK_BAD), m.If(access.en & access.write):
                 bank, block, rest = access.value[:16], access.value[16:48], access.value[48:]
-                with m.If(access.write):
-                    m.d.comb += refusal.eq(AdminStatus.OK)
-                    with m.If(
-                        (bank >= config.banks) | (block >= config.blocks_a_bank) | rest.any()
-                    ):
-                        m.d.comb += refusal.eq(AdminStatus.INVALID_VALUE)
-                    with m.Elif(access.en):
-                        m.d.sync += [
-                            self.mark_bad.en.eq(1),
-                            self.mark_bad.bank.eq(bank),
-                            self.mark_bad.block.eq(block),
-                        ]
-        with m.If(access.en):
-            m.d.sync += [self.refusal.eq(refusal), self.value.eq(value)]
+                m.d.sync += [
+                    self.refusal.eq(AdminStatus.OK),
+                    self.mark_bad.bank.eq(bank),
+                    self.mark_bad.block.eq(block),
+                    self.mark_bad.en.eq(1),
+                ]
+                with m.If((bank >= config.banks) | (block >= config.blocks_a_bank) | rest.any()):
+                    m.d.sync += [
+                        self.refusal.eq(AdminStatus.INVALID_VALUE),
+                        self.mark_bad.en.eq(0),
+                    ]
 
         return m

@@ -44,7 +44,9 @@ class Fill(wiring.Component):
     """Puts the beats of each page where they belong.
 
     A page may be read from the cycle after its first beat on: its beats arrive without a gap, so
-    a reader that starts a cycle later can never overtake them. Latency none; one beat a cycle.
+    a reader that starts a cycle later can never overtake them. Where there is a host, which reads
+    from any beat on, a page may be read from the cycle after its last beat on. Latency none; one
+    beat a cycle.
 
     Parameters:
         config: The flash section of a configuration.
@@ -81,6 +83,7 @@ class Fill(wiring.Component):
         # The dies stream one page and hold the command of the next.
         m.submodules.ways = ways = StreamFIFO(Slot(self._config.banks), 3)
         count = Signal(range(self._config.page_beats))
+        known = 0 if self._config.host is None else self._config.page_beats - 1
         m.d.comb += [
             ways.i.valid.eq(self.moved),
             ways.i.payload.eq(self.slot),
@@ -91,7 +94,7 @@ class Fill(wiring.Component):
             self.write.slot.eq(ways.o.payload),
             self.write.beat.eq(count),
             self.write.data.eq(self.beat.lanes),
-            self.filled.en.eq(self.arrives & (count == 0)),
+            self.filled.en.eq(self.arrives & (count == known)),
             self.filled.slot.eq(ways.o.payload),
             self.outcome.status.eq(ReadStatus.OK),
         ]

@@ -244,7 +244,7 @@ class CommandFront(wiring.Component):
         admin = Signal()
         scratch = Signal()
         m.d.comb += [
-            admin.eq(now.type == PacketType.ADMIN),
+            admin.eq((now.type == PacketType.ADMIN) & ~refused),
             scratch.eq((now.type == PacketType.SCRATCHPAD) & ~refused),
             from_unit.eq(to_flash & ~refused & self.probed.hit),
             needs_page.eq(to_flash & ~refused & (now.source.slice | ~self.probed.hit)),

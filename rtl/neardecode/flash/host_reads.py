@@ -51,7 +51,7 @@ class OpenRead(data.StructLayout):
                 "kind": ReadKind,
                 "place": unsigned(place),
                 "first": unsigned(ceil_log2(beats)),
-                "beats": unsigned(8),
+                "beats": unsigned(9),
                 "status": unsigned(4),
                 "info": unsigned(3),
             }
@@ -171,7 +171,7 @@ class HostReads(wiring.Component):
         # A beat is asked of its source in one cycle and taken from it in the next.
         record = released.data
         m.submodules.beats = beats = StreamFIFO(AxiReadBeat(host, config.beat_bytes), 3)
-        count = Signal(7)
+        count = Signal(8)
         position = Signal(len(record.first))
         room = Signal()
         want = Signal()

@@ -40,7 +40,7 @@ class OpenWrite(data.StructLayout):
                 "type": PacketType,
                 "target": WriteTarget,
                 "first": unsigned(exact_log2(config.host.scratchpad_bytes // config.beat_bytes)),
-                "beats": unsigned(8),
+                "beats": unsigned(9),
             }
         )
 

@@ -401,7 +401,8 @@ class PageTable(wiring.Component):
             busy.eq(
                 again
                 | _or(
-                    valid[place] & Mux(told[place], ~present[place], ~later[place])
+                    valid[place]
+                    & ((told[place] & ~present[place]) | ~(told[place] | later[place]))
                     for place in range(places)
                 )
             ),

@@ -133,40 +133,63 @@ class RegisterFile(wiring.Component):
         )
         m.d.comb += self.settings.eq(settings)
 
-        known, writable, legal, write = Signal(), Signal(), Signal(), Signal()
-        value = Signal(32)
-        refusal = Signal(AdminStatus)
-        m.d.comb += legal.eq(1)
         m.d.sync += [self.actions.eq(0), self.written.eq(0)]
-        with m.Switch(Cat(access.offset, access.mmio)):
-            empty: list[int] = []
-            for register in self._registers:
-                for first in range(0, 8 * register.size, 32):
-                    place = (register.offset + first // 8) | register.mmio << OFFSET_BITS
-                    fields = [
-                        field
-                        for field in register.fields
-                        if field.low < first + 32 and first < field.low + field.width
-                    ]
-                    if not fields:
-                        empty.append(place)
-                        continue
-                    with m.Case(place):
-                        m.d.comb += [known.eq(1), value.eq(self._read(register, fields, first))]
-                        self._write(m, register, fields, first, settings, writable, legal, write)
-            if empty:
-                with m.Case(*empty):
-                    m.d.comb += known.eq(1)
-
-        with m.If(~known | (access.write & ~writable)):
-            m.d.comb += refusal.eq(AdminStatus.INVALID_FIELD)
-        with m.Elif(access.write & ~legal):
-            m.d.comb += refusal.eq(AdminStatus.UNSUPPORTED)
-        m.d.comb += write.eq(access.en & access.write & writable & legal)
         with m.If(access.en):
-            m.d.sync += [self.refusal.eq(refusal), self.value.eq(value)]
+            m.d.sync += [self.value.eq(0), self.refusal.eq(AdminStatus.INVALID_FIELD)]
+            with m.Switch(Cat(access.offset, access.mmio)):
+                empty: list[int] = []
+                for register in self._registers:
+                    for first in range(0, 8 * register.size, 32):
+                        place = (register.offset + first // 8) | register.mmio << OFFSET_BITS
+                        fields = [
+                            field
+                            for field in register.fields
+                            if field.low < first + 32 and first < field.low + field.width
+                        ]
+                        if not fields:
+                            empty.append(place)
+                            continue
+                        with m.Case(place):
+                            self._access(m, register, fields, first, settings)
+                if empty:
+                    with m.Case(*empty), m.If(~access.write):
+                        m.d.sync += self.refusal.eq(AdminStatus.OK)
 
         return m
+
+    def _access(
+        self, m: Module, register: Register, fields: list[Field], first: int, settings: data.View
+    ) -> None:
+        """What an access to a dword with fields does."""
+        with m.If(~self.access.write):
+            m.d.sync += [
+                self.refusal.eq(AdminStatus.OK),
+                self.value.eq(self._read(register, fields, first)),
+            ]
+        fields = [f for f in fields if f.access not in (Access.CONSTANT, Access.STATUS)]
+        if not fields:
+            return
+        news = [self.access.data[f.low - first : f.low - first + f.width] for f in fields]
+        legal = reduce(
+            and_,
+            (
+                reduce(or_, (new == value for value in field.legal))
+                for field, new in zip(fields, news, strict=True)
+                if field.legal
+            ),
+            Const(1),
+        )
+        with m.Elif(~legal):
+            m.d.sync += self.refusal.eq(AdminStatus.UNSUPPORTED)
+        with m.Else():
+            m.d.sync += self.refusal.eq(AdminStatus.OK)
+            for field, new in zip(fields, news, strict=True):
+                name = _name(register, field)
+                if field.access is Access.SETTING:
+                    m.d.sync += settings[name].eq(new)
+                    m.d.sync += self.written[register.symbol.lower()].eq(1)
+                else:
+                    m.d.sync += self.actions[name].eq(new)
 
     def _read(self, register: Register, fields: list[Field], first: int) -> Value:
         """A dword, from its fields."""
@@ -185,38 +208,6 @@ class RegisterFile(wiring.Component):
             part = whole[below : below + 32]
             parts.append(Cat(Const(0, max(0, field.low - first)), part))
         return reduce(or_, parts, Const(0, 32))[:32]
-
-    def _write(
-        self,
-        m: Module,
-        register: Register,
-        fields: list[Field],
-        first: int,
-        settings: data.View,
-        writable: Signal,
-        legal: Signal,
-        write: Signal,
-    ) -> None:
-        """What a write of a dword does."""
-        fields = [f for f in fields if f.access not in (Access.CONSTANT, Access.STATUS)]
-        if not fields:
-            return
-        m.d.comb += writable.eq(1)
-        checks: list[Value] = []
-        for field in fields:
-            low = field.low - first
-            new = self.access.data[low : low + field.width]
-            name = _name(register, field)
-            if field.legal:
-                checks.append(reduce(or_, (new == value for value in field.legal)))
-            with m.If(write):
-                if field.access is Access.SETTING:
-                    m.d.sync += settings[name].eq(new)
-                    m.d.sync += self.written[register.symbol.lower()].eq(1)
-                else:
-                    m.d.sync += self.actions[name].eq(new)
-        if checks:
-            m.d.comb += legal.eq(reduce(and_, checks))
 
 
 def _name(register: Register, field: Field) -> str:

@@ -242,11 +242,8 @@ class WriteControl(wiring.Component):
         mark = Const(1, host.units) << visited
         page = self._page(addresses.page.row)
         m.submodules.opened_at = opened_at = Memory(shape=33, depth=host.units, init=[])
-        m.submodules.physical = physical = Memory(
-            shape=self.checked.physical.shape(), depth=host.units, init=[]
-        )
+        physical = Signal(data.ArrayLayout(self.checked.physical.shape(), host.units))
         self._opened_at, opened = opened_at.write_port(), opened_at.read_port(domain="comb")
-        keep, kept = physical.write_port(), physical.read_port(domain="comb")
 
         # Operations that ended, until the visit of their unit.
         done = Signal(host.units)
@@ -270,10 +267,6 @@ class WriteControl(wiring.Component):
 
         m.d.comb += [
             opened.addr.eq(visited),
-            kept.addr.eq(visited),
-            keep.addr.eq(visited),
-            keep.data.eq(self.checked.physical),
-            keep.en.eq(step.start),
             facts.state.eq(self._states[visited]),
             facts.complete.eq((gatherer.complete & mark).any()),
             # One bit more than the limit, so that no difference comes round to a smaller one.
@@ -299,7 +292,7 @@ class WriteControl(wiring.Component):
             programmer.copy.en.eq(step.copy),
             programmer.copy.unit.eq(visited),
             programmer.copy.bank.eq(addresses.page.bank),
-            programmer.copy.row.eq(Cat(page, kept.data)),
+            programmer.copy.row.eq(Cat(page, physical[visited])),
             gatherer.answer.en.eq(step.answer),
             gatherer.answer.unit.eq(visited),
             gatherer.answer.status.eq(self._fates[visited].status),
@@ -326,6 +319,8 @@ class WriteControl(wiring.Component):
                 self.update.next_page.eq(next_page),
                 self.update.failed.eq(was_failed),
             ]
+        with m.If(step.start):
+            m.d.sync += physical[visited].eq(self.checked.physical)
         with m.If(step.moves):
             m.d.sync += self._states[visited].eq(step.state)
         with m.If(step.decided):

@@ -6,7 +6,7 @@ from neardecode.config import Flash
 from neardecode_testbench.benches.play import play
 from neardecode_testbench.devices.nand import NandDies
 from neardecode_testbench.drive.design import Design
-from neardecode_testbench.scenarios.blocks.nand_dies import DriveBus
+from neardecode_testbench.scenarios.blocks.nand_drive import DriveBus
 
 __all__ = ["DESIGN"]
 

@@ -15,7 +15,15 @@ INTERRUPTED = 130
 def main() -> None:
     """Runs the command; an error that a user can mend is one line and exit status 1."""
     # Each module adds its commands.
-    from neardecode_testbench.cli import area, bench, config, decode, model, verilog  # noqa: F401
+    from neardecode_testbench.cli import (  # noqa: F401
+        area,
+        bench,
+        bench_flash,
+        config,
+        decode,
+        model,
+        verilog,
+    )
 
     for stream in (sys.stdout, sys.stderr):
         # A model may write what the terminal cannot show.

@@ -25,7 +25,7 @@ class ControllerBench(wiring.Component):
         storage, records, faults, flipped, violated: As the dies'.
     """
 
-    def __init__(self, config: Config, *, faults: bool = False, seed: int = 1):
+    def __init__(self, config: Config, faults: bool = False, seed: int = 1):
         flash = config.flash
         self.controller = ChannelController(flash, config.clock_ghz)
         self.dies = NandDies(

@@ -274,8 +274,7 @@ class BlockTableCycles:
                     {"en": 1, **dict(zip(FIELDS[port], asked[port], strict=True))}
                 )
             else:
-                noise = self._noise.getrandbits(packer.bits)
-                levels[port] = noise & ~packer.mask("en")
+                levels[port] = self._noise.getrandbits(64) & packer.mask(*FIELDS[port])
         self._levels |= {port: asked[port] for port in LEVELS if port in asked}
         expected = model.expected(self._levels)
         # What is not certain may be unknown in a simulator that has such values.

@@ -176,7 +176,7 @@ class WriteBench:
         self._outputs = [
             *(f"{name}__ready" for name in ("opens", "data")),
             *(f"{name}__{end}" for name in STREAMS[2:] for end in ("valid", "payload")),
-            *("probed", "read_data", "check", "update", "replace", "erased", "kill", "reopen"),
+            *("probed", "check", "update", "replace", "erased", "kill", "reopen"),
             *("close", "close_bank", "bus_request", "erase_done", "busy", "events"),
         ]
         self._levels: dict[str, int] = {}
@@ -285,7 +285,9 @@ class WriteBench:
         levels = self._drive()
         changed = {port: value for port, value in levels.items() if self._levels.get(port) != value}
         self._levels |= changed
-        seen = self._step(Probe(changed, self._outputs)).outputs
+        # A memory that was never read gives nothing that could be sampled.
+        outputs = [*self._outputs, *(["read_data"] if self._read is not None else [])]
+        seen = self._step(Probe(changed, outputs)).outputs
         self._watch(levels, seen)
         self.cycle += 1
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from itertools import combinations
 
 from neardecode.config import Config
-from neardecode.flash.status import ReadStatus, WriteStatus
+from neardecode.flash.status import AdminStatus, ReadStatus, WriteStatus
 from neardecode_testbench.scenarios.blocks import admin_model
 from neardecode_testbench.scenarios.flash.contents import ERASED, LOST, RETIRED, Contents
 from neardecode_testbench.scenarios.flash.traffic import (
@@ -34,6 +34,8 @@ Answer = tuple[int, int]
 Name = tuple[int, int]
 """Bank and number of a block."""
 W, R = WriteStatus, ReadStatus
+LONGEST_ADMIN = 64
+"""Beats of the longest admin command."""
 BLOCKS_BEFORE_BANK = 4
 """Retired blocks of a bank beyond which the bank is retired."""
 
@@ -138,6 +140,11 @@ class Specification:
                 self._reads[self.place(command)[0]].append(command)
         flash_reads, scratch_reads = [], []
         for command in commands:
+            if command.kind == ADMIN and command.length >= LONGEST_ADMIN:
+                self._expect(command, [(AdminStatus.UNSUPPORTED.value, 0)])
+                if not command.write:
+                    self._zeros(command)
+                continue
             if command.kind == ADMIN:
                 expected_admin.append((command, self.admin(self._admin(command))))
                 continue

@@ -96,7 +96,11 @@ class ThermalProperties(Elaboratable):
             follows(was == shut, mode == shut, "a shutdown stays"),
             follows(was_hot, mode == shut, "shut down when hot"),
             follows((was != shut) & (mode == shut), was_hot, "not shut down unless hot"),
-            follows(was_status & ~was_cleared, governor.cattrip_status, "a trip is not forgotten"),
+            follows(
+                was_status & (~was_cleared | (was >= severe)),
+                governor.cattrip_status,
+                "a trip is not forgotten",
+            ),
             follows(
                 was_cleared & (mode < severe) & (was < severe),
                 ~governor.cattrip_status,
