@@ -55,3 +55,18 @@ def test_every_fault_is_corrected_or_reported(neardecode):
         *(f"reported as write status {status}" for status in (7, 8, 9)),
         *(f"refused with status {status}" for status in (1, 3)),
     } <= seen
+
+
+def test_a_decoder_stays_below_its_bound(neardecode):
+    result = neardecode(
+        *("bench", "ecc", "--correctable", 4, "--codeword-bytes", 128, "--engines", 2),
+        *("--codewords", 40, "--json", "-"),
+    )
+    assert (result.status, result.err) == (0, "")
+    results = json.loads(result.out)
+    assert (results["k"], results["correctable"]) == (1024, 4)
+    assert [rate["bit_error_rate"] for rate in results["rates"]] == [0, 1e-4, 1e-3]
+    for rate in results["rates"]:
+        assert 0.5 < rate["ratio"] <= 1.0001
+    assert results["rates"][0]["wrong"] == 0
+    assert results["rates"][2]["corrected"] > 0

@@ -18,6 +18,7 @@ def main() -> None:
     from neardecode_testbench.cli import (  # noqa: F401
         area,
         bench,
+        bench_ecc,
         bench_flash,
         config,
         decode,
