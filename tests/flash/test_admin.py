@@ -2,7 +2,6 @@
 
 import random
 import shutil
-from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -24,8 +23,10 @@ from neardecode_testbench.scenarios.blocks.admin import (
     read_everything,
 )
 from neardecode_testbench.scenarios.blocks.admin_model import (
+    AdminModel,
     Command,
     LoggedError,
+    Surroundings,
     get_feature,
     read_register,
     set_feature,
@@ -105,14 +106,16 @@ def test_one_stalled_stream_alone(stream):
 
 
 def test_every_status_of_every_command_occurs_among_the_random_ones():
-    seen = Counter()
+    # What the model says; the hardware is held to it elsewhere.
+    seen = set()
     for seed in range(4):
         for config in (SMALL, LONG):
-            # The model alone says what a command brings.
-            seen.update(
-                (ended.command.address & 0xFF, ended.command.write, ended.prediction.status)
-                for ended in run(random_script(config, seed, 150), config, seed=seed)
-            )
+            model = AdminModel(config, CLOCK_GHZ, Surroundings())
+            for item in random_script(config, seed, 150):
+                if isinstance(item, LoggedError):
+                    model.log(item)
+                elif isinstance(item, Command):
+                    seen.add((item.address & 0xFF, item.write, model(item).status))
     wanted = {
         *((0x01, True, status) for status in (0, 1, 2, 3, 5)),
         *((0x02, False, status) for status in (0, 1, 3)),
@@ -124,7 +127,7 @@ def test_every_status_of_every_command_occurs_among_the_random_ones():
         *((0x20, True, status) for status in (0, 1, 3, 5)),
         *((0x07, True, 5), (0x09, False, 5), (0x05, False, 5), (0x1F, False, 5)),
     }
-    assert wanted - set(seen) == set()
+    assert wanted - seen == set()
 
 
 ILLEGAL = {
@@ -383,31 +386,22 @@ def test_reset_leaves_nothing_of_what_was_set_or_under_way(cycles):
     assert ended[-4].prediction.status == 3
 
 
-@pytest.mark.parametrize(
-    "backend",
-    [
-        "verilator",
-        pytest.param(
-            "icarus",
-            marks=pytest.mark.skipif(
-                shutil.which("iverilog") is None, reason="iverilog is not on PATH"
-            ),
-        ),
-    ],
-)
-def test_the_verilog_answers_the_same(backend):
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="iverilog is not on PATH")
+def test_the_verilog_answers_the_same():
     # In Icarus whatever was never written is X, and an X at an output is an error.
     script = [*random_script(SMALL, 11, 60), *read_everything()]
     scenario = AdminCommands(SMALL, CLOCK_GHZ, script, Pacing(11, 0.3))
-    assert simulate(Design(Admin, (SMALL, CLOCK_GHZ)), scenario, backend) == run(
+    assert simulate(Design(Admin, (SMALL, CLOCK_GHZ)), scenario, "icarus") == run(
         script, pacing=Pacing(11, 0.3)
     )
 
 
 def test_the_scenario_sees_a_wrong_answer():
-    scenario = AdminCommands(SMALL, CLOCK_GHZ, [read_register(True, 0x008)])
+    assert SMALL.host is not None
+    other = SMALL.model_copy(update={"host": SMALL.host.model_copy(update={"units": 8})})
+    scenario = AdminCommands(other, CLOCK_GHZ, read_everything())
     with pytest.raises(CheckError, match="answer 1"):
-        play(Admin(SMALL.model_copy(update={"host": None, "ecc": None}) and LONG, 0.1), scenario)
+        play(Admin(SMALL, CLOCK_GHZ), scenario)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -492,11 +486,6 @@ def test_a_command_has_its_answers_once_and_no_other():
 
 def test_the_proof_is_about_states_that_are_reached():
     prove(AdminProperties(ObservedAdmin(PROVED, CLOCK_GHZ)), 12, "cover")
-
-
-def repeats_the_last_answer(admin, m):
-    with m.If(admin.answers.ready & (admin.left == 1)):
-        m.d.sync += admin.left.eq(1)
 
 
 def forgets_the_entry(admin, m):

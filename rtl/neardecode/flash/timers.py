@@ -17,8 +17,10 @@ UNITS_NS = (1, 10**3, 10**6, 10**9, 60 * 10**9, 3600 * 10**9)
 
 VALUE_BITS = 24
 CYCLES_BITS = 32
-FRACTION_BITS = 12
+FRACTION_BITS = 16
 """Bits behind the binary point of the cycles of a unit."""
+IGNORED_BITS = 12
+"""Of them, those that make no further cycle: less than a 16th of one."""
 
 _SUM_BITS = CYCLES_BITS + FRACTION_BITS
 _MOST = (1 << CYCLES_BITS) - 1
@@ -32,32 +34,38 @@ def _unit_cycles(clock_ghz: float) -> list[int]:
 
 
 def timer_setting(time_ns: float) -> tuple[int, int]:
-    """The value and the unit of a time: the smallest unit in which it fits, rounded up.
+    """The value and the unit of a time.
+
+    The largest unit of which it is a whole multiple; if there is none, the smallest in which it
+    fits, rounded up.
 
     Raises:
         ValueError: if ``time_ns`` is negative, or longer than a timer can be.
     """
     if time_ns < 0:
         raise ValueError(f"time_ns must not be negative, not {time_ns!r}")
-    for unit, unit_ns in enumerate(UNITS_NS):
-        value = ceil(Fraction(str(time_ns)) / unit_ns)
-        if value < 1 << VALUE_BITS:
-            return value, unit
-    raise ValueError(f"time_ns must fit {VALUE_BITS} bits of hours, not {time_ns!r}")
+    settings = [Fraction(str(time_ns)) / unit_ns for unit_ns in UNITS_NS]
+    fitting = [unit for unit, value in enumerate(settings) if ceil(value) < 1 << VALUE_BITS]
+    if not fitting:
+        raise ValueError(f"time_ns must fit {VALUE_BITS} bits of hours, not {time_ns!r}")
+    whole = [unit for unit in fitting if settings[unit].denominator == 1 and time_ns]
+    unit = max(whole, default=fitting[0])
+    return ceil(settings[unit]), unit
 
 
 def timer_cycles(value: int, unit: int, clock_ghz: float) -> int:
     """The cycles of a timer, as `TimerScaler` computes them."""
-    cycles = ceil(Fraction(value * _unit_cycles(clock_ghz)[unit], 1 << FRACTION_BITS))
-    return min(cycles, _MOST)
+    up = (1 << FRACTION_BITS) - (1 << IGNORED_BITS)
+    return min((value * _unit_cycles(clock_ghz)[unit] + up) >> FRACTION_BITS, _MOST)
 
 
 class TimerScaler(wiring.Component):
     """Multiplies a timer's value by the cycles of its unit, a bit of the value a cycle.
 
-    The cycles of a unit are a constant in steps of 1/4096 cycle, rounded up, and so is the
-    product: a time is never shorter than what was set, and longer by less than a cycle and one
-    4096th of a cycle for each unit. Beyond 32 bits it saturates.
+    The cycles of a unit are a constant, rounded up to 2**-16 of a cycle, and the product is rounded
+    up, but for less than a 16th of a cycle. So a time is at most that 16th shorter than what was
+    set, and longer by less than a cycle and 2**-16 of a cycle for each of its units. Beyond 32
+    bits it saturates.
 
     Latency: `latency` cycles from ``start``; until then the cycles of before stand.
 
@@ -123,7 +131,7 @@ class TimerScaler(wiring.Component):
             self.cycles.eq(cycles),
             self.busy.eq((left != 0) | last),
             grown.eq((total << 1) + Mux(rest[-1], factor, 0)),
-            rounded.eq(total[FRACTION_BITS:] + total[:FRACTION_BITS].any()),
+            rounded.eq(total[FRACTION_BITS:] + total[IGNORED_BITS:FRACTION_BITS].any()),
         ]
 
         m.d.sync += last.eq(left == 1)

@@ -67,6 +67,6 @@ async def programs_and_erases_at_random(dut):
 @cocotb.test()
 async def lanes_that_stick_are_led_around(dut):
     """Loopback, then every wire in every cycle."""
-    faults = {"stuck": 0b1001 << 100 | 0b11, "stuck_value": 0b0001 << 100 | 0b10, "error_rate": 0}
+    faults = {"stuck": 0b1001 << 150 | 0b11, "stuck_value": 0b0001 << 150 | 0b10, "error_rate": 0}
     bus = drive(faults=faults, faulty=faults["stuck"], loopback_cycles=20)
     assert (await play(dut, bus)).returned

@@ -7,7 +7,7 @@ Source: OCP HBF v0.7.0, sections 5.2.4 and 5.9; where it leaves something to the
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import ceil
+from math import ceil, floor
 
 from neardecode.config import Flash
 
@@ -209,8 +209,8 @@ class AdminModel:
         }
 
     def _cycles(self, timer: int) -> int:
-        unit = ceil(UNIT_NS[timer & 0xFF] * Fraction(str(self._clock)) * 4096)
-        return min(ceil(Fraction((timer >> 8) * unit, 4096)), 0xFFFFFFFF)
+        unit = ceil(UNIT_NS[timer & 0xFF] * Fraction(str(self._clock)) * 65536)
+        return min(floor(Fraction((timer >> 8) * unit, 65536) + Fraction(15, 16)), 0xFFFFFFFF)
 
     def __call__(self, command: Command) -> Prediction:
         """What a command brings; it is done."""
@@ -453,12 +453,11 @@ class AdminModel:
 
 
 def _timer(time_ns: float) -> int:
-    """A register of a time, in the smallest unit that holds it."""
-    for code, unit_ns in enumerate(UNIT_NS):
-        value = ceil(Fraction(str(time_ns)) / unit_ns)
-        if value < 1 << 24:
-            return value << 8 | code
-    raise ValueError(f"{time_ns!r} ns do not fit a timer")
+    """A register of a time: of the largest unit that it is a multiple of, or in nanoseconds."""
+    for code in reversed(range(len(UNIT_NS))):
+        if time_ns and time_ns % UNIT_NS[code] == 0:
+            return int(time_ns // UNIT_NS[code]) << 8 | code
+    return ceil(time_ns) << 8
 
 
 def _size(size: int) -> int:
