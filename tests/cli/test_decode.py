@@ -307,3 +307,11 @@ def test_the_reference_needs_no_hardware(neardecode, monkeypatch, good):
     assert neardecode(*TINY, "--tokens", 3).complaint == "no simulator"
     _, results, _ = good
     assert decoded == [results["tokens"]]
+
+
+def test_a_configuration_for_a_host_is_refused(neardecode):
+    result = neardecode("decode", "--config", "hbf-channel", "--tokens", 1)
+    assert (result.status, result.out) == (1, "")
+    assert result.err == (
+        "neardecode: hbf-channel: the channels of a chip only read: leave out flash.host, repair\n"
+    )

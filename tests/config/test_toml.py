@@ -160,7 +160,7 @@ def test_neither_a_preset_nor_a_file_names_the_presets(tmp_path):
         with pytest.raises(ConfigError) as caught:
             load(source)
         assert str(caught.value) == (
-            f"{path}: neither a preset (tiny, demo, hbf16, hbf16-16banks) nor a file"
+            f"{path}: neither a preset (tiny, demo, hbf16, hbf16-16banks, hbf-channel) nor a file"
         )
 
 

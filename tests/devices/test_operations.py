@@ -7,8 +7,9 @@ import pytest
 
 from neardecode.flash.bus import DataBeat, Operation, Sense
 from neardecode_testbench.benches.amaranth_sim import play
-from neardecode_testbench.devices.faults import Contents
+from neardecode_testbench.devices.faults import Contents, generator_seed
 from neardecode_testbench.devices.nand import NandDies
+from neardecode_testbench.devices.operations import OPERATION_GENERATOR
 from neardecode_testbench.devices.records import RECORD_TYPE, RecordFlag, new_records
 from neardecode_testbench.drive.backends import simulate
 from neardecode_testbench.drive.design import Design
@@ -91,9 +92,16 @@ def test_all_banks_erase_at_a_time_and_end_one_after_another(flash_with):
     assert len(set(cycles)) == len(cycles) > 5
 
 
-def test_an_operation_that_is_sure_to_fail_fails(flash_with):
-    faults = {"program_failures": 0xFFFF, "erase_failures": 0xFFFF}
-    assert all(failed for *_, failed in run(flash_with("host"), faults=faults).ends)
+@pytest.mark.parametrize(("failures", "failed"), [(0xFFFF, True), (0xFFFE, False)])
+def test_an_operation_that_is_sure_to_fail_fails(flash_with, failures, failed):
+    # The first operation draws the greatest number that there is.
+    seed = next(
+        seed for seed in range(1 << 20) if generator_seed(seed, OPERATION_GENERATOR) >> 48 == 0xFFFF
+    )
+    faults = {"program_failures": failures, "erase_failures": failures}
+    ends = run(flash_with("host"), 300, seed=seed, faults=faults, operation_share=1).ends
+    assert ends[0][2] == failed
+    assert all(failed for *_, failed in ends[1:])
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """Configurations with names."""
 
-from neardecode.config.flash import Flash
+from neardecode.config.flash import Ecc, Flash, Host, Repair
 from neardecode.config.models import Compute, Config, Decode, Fabric
 
 __all__ = ["PRESETS"]
@@ -21,4 +21,8 @@ PRESETS: dict[str, Config] = {
     "hbf16": Config(flash=Flash(channels=16)),
     # The same with the 16 banks a channel of the specification's Table 3.
     "hbf16-16banks": Config(flash=Flash(channels=16, dies=1, pages_a_bank=524288)),
+    # One channel of it with all that its host sees: port, code of 64 errors, spare lanes.
+    "hbf-channel": Config(
+        flash=Flash(ecc=Ecc(), repair=Repair(), host=Host(reads=256, writes=256))
+    ),
 }

@@ -59,7 +59,8 @@ class Admin(wiring.Component):
 
     Latency, from the acceptance of a command (and of the last beat of its data) to its first
     answer: 2 cycles if it is refused at sight; 4 for registers and features (29 for a write of
-    ``TMR``); 4 for a log, then 3 a beat; ``8 * beat_bytes`` + 3 for the bitmap, one less for each further beat; ``beat_bytes / 2`` + 3
+    ``TMR``); 4 for a log, then 3 a beat; ``8 * beat_bytes`` + 3 for the bitmap, one less for each
+    further beat; ``beat_bytes / 2`` + 3
     for a remapping; for an erase 1 after ``erase_done``. What a command sets is set when its answer
     is offered.
 

@@ -8,7 +8,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
-from neardecode.config import ChannelCause, ChannelEvent, Flash
+from neardecode.config import ChannelCause, ChannelEvent, ConfigError, Flash
 from neardecode.flash.bus import CoreDieBus, CoreDieBusInterface
 from neardecode.flash.delivery import Delivery, Order
 from neardecode.flash.expander import PageExpander
@@ -36,7 +36,7 @@ class FlashChannel(wiring.Component):
     it is read, and it has two buffers, each in use from its page's sense until its delivery.
 
     Parameters:
-        config: The flash section of a configuration.
+        config: The flash section of a configuration, without ``host`` and ``repair``.
 
     Members:
         requests: In(stream of `PageRequest`).
@@ -45,6 +45,9 @@ class FlashChannel(wiring.Component):
         counting: In(1). Counters run.
         cycles: Out(counts by `ChannelCause`).
         events: Out(counts by `ChannelEvent`).
+
+    Raises:
+        ConfigError: if the configuration has one of those.
     """
 
     hit_latency = 3
@@ -61,6 +64,11 @@ class FlashChannel(wiring.Component):
     events: data.View
 
     def __init__(self, config: Flash):
+        if config.host is not None or config.repair is not None:
+            raise ConfigError(
+                "flash.host, flash.repair: a channel that only reads has neither;"
+                " leave them out, or use the channel controller"
+            )
         self._config = config
         # Every page buffer in use, and hits as many.
         self._orders = 4 * config.banks - 1

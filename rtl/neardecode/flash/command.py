@@ -72,9 +72,9 @@ class Command(data.StructLayout):
 class CommandDecoder(wiring.Component):
     """Takes a command of the host apart and refuses what cannot be carried out.
 
-    An admin command is left to the admin, if it is not longer than any of them. For flash and scratchpad, first that holds: a user field
-    that is not defined, an address that is not aligned to a beat, or a burst that is longer than a
-    page or crosses one (3); an address beyond the capacity (1); commands are not enabled (13).
+    An admin command is left to the admin, if it is not longer than any of them. For flash and
+    scratchpad, first that holds: a user field that is not defined, an address that is not aligned
+    to a beat, or a burst that is longer than a page or crosses one (3); an address beyond the capacity (1); commands are not enabled (13).
 
     Latency: none, it has no state.
 
@@ -164,8 +164,9 @@ class CommandDecoder(wiring.Component):
             ),
         ]
         with m.If(self.type == PacketType.ADMIN):
-            with m.If(axi.len >= LONGEST_ADMIN):
-                m.d.comb += self.status.eq(AdminStatus.UNSUPPORTED.value)
+            m.d.comb += self.status.eq(
+                Mux(axi.len >= LONGEST_ADMIN, AdminStatus.UNSUPPORTED.value, 0)
+            )
         with m.Elif(user_wrong | shape_wrong):
             m.d.comb += self.status.eq(ReadStatus.INVALID_USER.value)
         with m.Elif(beyond):

@@ -128,7 +128,6 @@ class ChannelController(wiring.Component):
         m.submodules.delivery = delivery = Delivery(config)
 
         connect(m, flipped(self.requests), expander.requests)
-        connect(m, expander.pages, front.pages)
         connect(m, flipped(axi.ar), front.ar)
         connect(m, flipped(axi.aw), front.aw)
         connect(m, flipped(axi.w), writes.w)
@@ -324,6 +323,9 @@ class ChannelController(wiring.Component):
         idle = Signal()
         m.d.comb += [
             started.eq(blocks.ready & lanes.done),
+            front.pages.valid.eq(expander.pages.valid & started),
+            front.pages.payload.eq(expander.pages.payload),
+            expander.pages.ready.eq(front.pages.ready & started),
             governor.temperature.eq(self.temperature),
             *(
                 getattr(governor, name).eq(getattr(admin, name))

@@ -401,8 +401,7 @@ class PageTable(wiring.Component):
             busy.eq(
                 again
                 | _or(
-                    valid[place]
-                    & ((told[place] & ~present[place]) | ~(told[place] | later[place]))
+                    valid[place] & ((told[place] & ~present[place]) | ~(told[place] | later[place]))
                     for place in range(places)
                 )
             ),

@@ -7,9 +7,10 @@ from amaranth.utils import ceil_log2
 
 from neardecode.chip import Chip
 from neardecode.compute.slice import MacSlice
-from neardecode.config import Config
+from neardecode.config import Config, ConfigError
 from neardecode.fabric.router import Router
 from neardecode.flash.channel import FlashChannel
+from neardecode.flash.controller import ChannelController
 from neardecode.lib.flit import FlitLayout
 from neardecode_testbench.cli.errors import InputError
 
@@ -27,7 +28,14 @@ def _router(config: Config) -> Router:
     )
 
 
+def _controller(config: Config) -> ChannelController:
+    if config.flash.host is None:
+        raise ConfigError("flash.host: the channel controller needs it; see the preset hbf-channel")
+    return ChannelController(config.flash, config.clock_ghz)
+
+
 BLOCKS: dict[str, Callable[[Config], wiring.Component]] = {
+    "channel_controller": _controller,
     "chip": Chip,
     "flash_channel": lambda config: FlashChannel(config.flash),
     "mac_slice": lambda config: MacSlice(config, ceil_log2(config.flash.pages)),

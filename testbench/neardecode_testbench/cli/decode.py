@@ -69,6 +69,10 @@ def decode(
     `neardecode decode --config tiny --backend amaranth` (no compiler needed)
     """
     settings = load(config)
+    if settings.flash.host is not None or settings.flash.repair is not None:
+        raise InputError(
+            f"{config}: the channels of a chip only read: leave out flash.host, repair"
+        )
     if backend is None:
         backend = settings.decode.backend
     if backend not in BACKENDS:

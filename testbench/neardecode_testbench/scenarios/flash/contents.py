@@ -76,6 +76,16 @@ class Contents:
         self._changes.clear()
         self._retirements = [(name, kind, -1, -1) for name, kind, _, _ in self._retirements]
 
+    def saved(self) -> tuple:
+        """What is known, while nothing is changing."""
+        return list(self._retirements), set(self._blocks), set(self._banks), self.some_retired
+
+    def restore(self, saved: tuple) -> None:
+        """Goes back to what was saved."""
+        retirements, blocks, banks, self.some_retired = saved
+        self._retirements, self._blocks, self._banks = list(retirements), set(blocks), set(banks)
+        self._changes.clear()
+
     def retire(
         self, name: tuple[int, int], told: int, low: int, high: int, limit: int
     ) -> int | None:
@@ -124,8 +134,12 @@ class Contents:
 
     def is_retired(self, bank: int, number: int) -> bool:
         """Whether a block is retired, in the end."""
-        return any(self.covers(name, kind, (bank, number)) for name, kind, _, _ in self._retirements)
+        return any(
+            self.covers(name, kind, (bank, number)) for name, kind, _, _ in self._retirements
+        )
 
     def channel_told(self) -> set[tuple[int, int]]:
         """The answer that the first command to a channel that is retired gets."""
-        return {(8, CHANNEL)} if any(kind == CHANNEL for _, kind, _, _ in self._retirements) else set()
+        return (
+            {(8, CHANNEL)} if any(kind == CHANNEL for _, kind, _, _ in self._retirements) else set()
+        )

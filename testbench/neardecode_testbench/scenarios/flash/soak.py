@@ -12,12 +12,16 @@ from operator import attrgetter
 
 import numpy as np
 
-from neardecode.config import TAG_BITS, Config, Ecc, Flash, Host, Repair
+from neardecode.config import Config, Ecc, Flash, Host, Repair
 from neardecode.flash.axi import ADDRESS_BITS
 from neardecode.flash.status import PacketType
 from neardecode_testbench.devices.records import RECORD_TYPE, new_records
 from neardecode_testbench.drive.stimulus import Play, Probe, Sink, Source, Step, Storage
-from neardecode_testbench.scenarios.blocks.admin_model import set_feature, write_register
+from neardecode_testbench.scenarios.blocks.admin_model import (
+    read_register,
+    set_feature,
+    write_register,
+)
 from neardecode_testbench.scenarios.blocks.edge import Pacing, Recorder
 from neardecode_testbench.scenarios.flash.specification import Specification
 from neardecode_testbench.scenarios.flash.traffic import Command, SliceRead, Traffic, TrafficMix
@@ -39,6 +43,7 @@ STREAMS = (
 COOL, WARM, HOT = 2 * 60, 2 * 97, 2 * 110
 """Half degrees: normal, light and severe throttling."""
 HEAT_CYCLES = 400
+BUCC = 0x00C
 SHARES = (0.0, 0.1, 0.3, 0.6)
 PATTERNS = 12
 
@@ -86,7 +91,7 @@ def configuration(page_beats: int = 8, *, ecc: bool = False) -> Config:
     return Config(clock_ghz=1.0, flash=flash)
 
 
-VARIANTS = {
+VARIANTS: dict[str, Variant] = {
     "short pages": Variant(configuration(8), False),
     "whole pages": Variant(configuration(64), False),
     "correction": Variant(configuration(8, ecc=True), True),
@@ -227,22 +232,16 @@ class _Run:
 
     def _enable(self) -> None:
         """Enables commands, and sets how reads are retried."""
-        settings = 0
-        for place in ((True, 0x00C),):
-            read = self.specification.admin.outputs()
-            del read
-            settings = self.specification.admin._settings[place]
-        commands = [write_register(True, 0x00C, settings | 1)]
+        bucc = self.specification.admin(read_register(True, BUCC)).data[0]
+        commands = [write_register(True, BUCC, bucc | 1)]
         if self.flash.ecc is not None:
             commands.append(set_feature(0, self.random.randrange(2)))
             commands.append(set_feature(1, self.random.choice((1, 3, 7))))
             commands.append(set_feature(3, self.random.randint(1, self.flash.ecc.retry_stages)))
-            commands.append(set_feature(2, self.random.choice((1_000_000, 20))))
-            if commands[-1].data[0] == 20:
-                self.specification.many_reads = True
-        writes = [
-            Command(True, 0, c.address, 0, c.user, list(c.data)) for c in commands
-        ]
+            limit = self.random.choice((1_000_000, 20))
+            commands.append(set_feature(2, limit))
+            self.specification.many_reads = limit == 20
+        writes = [Command(True, 0, c.address, 0, c.user, list(c.data)) for c in commands]
         self._round([], writes, [])
         self.specification.enabled = True
 
@@ -377,9 +376,7 @@ class _Run:
         complete &= self._match_reads(reads, logs["axi__r"])
         if complete:
             commands = sorted([*reads, *writes], key=attrgetter("accepted"))
-            slices = list(self._slice_pages(logs))
-            specification.before_round(slices)
-            specification.round(commands)
+            specification.round(commands, list(self._slice_pages(logs)))
             for command in commands:
                 self._count(command)
         if self.step(Probe({}, ["violated"])).outputs["violated"]:
@@ -488,6 +485,3 @@ class _Run:
 
 def _response(status: int) -> int:
     return (2 if status else 0) | (status == 1)
-
-
-assert TAG_BITS

@@ -12,7 +12,7 @@ as before it or as after it. Outside of these windows there is one right answer.
 
 from collections import defaultdict
 from collections.abc import Iterable
-from itertools import combinations
+from itertools import combinations, product
 
 from neardecode.config import Config
 from neardecode.flash.status import AdminStatus, ReadStatus, WriteStatus
@@ -33,9 +33,12 @@ __all__ = ["Specification", "refusal"]
 Answer = tuple[int, int]
 Name = tuple[int, int]
 """Bank and number of a block."""
+SlicePage = tuple[int, int, int, list[int], bool]
+"""A page, the cycles in which it was asked for and came, its words, and whether it is an error."""
 W, R = WriteStatus, ReadStatus
 LONGEST_ADMIN = 64
 """Beats of the longest admin command."""
+MOST_ASSUMPTIONS = 400
 BLOCKS_BEFORE_BANK = 4
 """Retired blocks of a bank beyond which the bank is retired."""
 
@@ -84,6 +87,7 @@ class Specification:
     Attributes:
         enabled: Commands are accepted.
         bit_errors: Bits may flip on their way out of the dies.
+        many_reads: Blocks may have been read too often.
         failures: Programs and erases may fail.
         differences: What was not as it should be, one line each.
         compared: Words of data that were compared.
@@ -100,7 +104,7 @@ class Specification:
         self.differences: list[str] = []
         self.many_reads = False
         self.compared = 0
-        self._slices: list[tuple[int, int, int, list[int], bool]] = []
+        self._slices: list[SlicePage] = []
         self.contents = Contents(flash)
         self.halts: list[tuple[int, int]] = []
         self.around = admin_model.Surroundings()
@@ -112,6 +116,8 @@ class Specification:
         self._reads: dict[tuple[int, int], list[Command]] = {}
         self._page_units: dict[tuple[int, int], list[Unit]] = {}
         self._scratch: dict[int, list[tuple[int, int, int]]] = {}
+        self._assumed: tuple[int, ...] = ()
+        self._made: list[int] = []
         self._everything = (1 << flash.page_beats) - 1
 
     def blocks(self) -> dict[Name, PageState]:
@@ -124,32 +130,97 @@ class Specification:
                 states[bank, number] = PageState(block.next_page, block.failed, retired)
         return states
 
-    def before_round(self, slices: list[tuple[int, int, int, list[int], bool]]) -> None:
-        """What the slice got meanwhile; checked with the round."""
-        self._slices = slices
+    def round(self, commands: list[Command], slices: list[SlicePage]) -> None:
+        """Checks a round, in which everything was answered.
 
-    def round(self, commands: list[Command]) -> None:
-        """Checks the commands of a round, all of them answered, in the order of acceptance."""
+        Args:
+            commands: The host's, in the order of acceptance.
+            slices: The slice's pages.
+        """
+        self._slices = slices
         self._reads, self._page_units = defaultdict(list), defaultdict(list)
-        expected_admin: list[tuple[Command, admin_model.Prediction]] = []
         for command, following in zip(commands, [*commands[1:], None], strict=True):
             command.settled = command.answered[0]
             if following is not None:
                 command.settled = min(command.settled, following.accepted)
             if command.kind == FLASH and not command.write:
                 self._reads[self.place(command)[0]].append(command)
-        flash_reads, scratch_reads = [], []
+        self._simple(commands)
+        before = len(self.differences)
+        saved = self._saved()
+        for choices in self._assumptions():
+            self._restore(saved, before)
+            self._assumed, self._made = choices, []
+            self._flash(commands)
+            if len(self.differences) == before:
+                break
+        else:
+            # Told as it looks if every event came as late as it may.
+            self._restore(saved, before)
+            self._assumed, self._made = (), []
+            self._flash(commands)
+        self._slices = []
+        self.contents.settle()
+        for beat, history in self._scratch.items():
+            self._scratch[beat] = history[-1:]
+
+    def _assumptions(self) -> Iterable[tuple[int, ...]]:
+        """How commands in the window of an event could have met it, one assumption after another.
+
+        The first goes with the default everywhere; then one is otherwise, then two.
+        """
+        yield ()
+        made = list(self._made)
+        tries = 0
+        for count in (1, 2, 3):
+            for places in combinations(range(len(made)), count):
+                for values in product(*(range(1, made[place]) for place in places)):
+                    choices = [0] * len(made)
+                    for place, value in zip(places, values, strict=True):
+                        choices[place] = value
+                    yield tuple(choices)
+                    tries += 1
+                    if tries > MOST_ASSUMPTIONS:
+                        return
+
+    def _saved(self) -> tuple:
+        blocks = {name: (b.next_page, b.failed) for name, b in self._blocks.items()}
+        return blocks, self.contents.saved(), self.compared
+
+    def _restore(self, saved: tuple, before: int) -> None:
+        blocks, contents, self.compared = saved
+        del self.differences[before:]
+        self._blocks.clear()
+        for name, (next_page, failed) in blocks.items():
+            block = self._blocks[name]
+            block.next_page, block.failed = next_page, failed
+        self.contents.restore(contents)
+        self._units, self._old, self._unsure = [], [], []
+        self._page_units = defaultdict(list)
+
+    def _choice(self, count: int) -> int:
+        """Which of some ways in which a command may have met an event is assumed."""
+        if count < 2:
+            return 0
+        place = len(self._made)
+        self._made.append(count)
+        return self._assumed[place] if place < len(self._assumed) else 0
+
+    def _simple(self, commands: list[Command]) -> None:
+        """Checks what no event inside has to do with."""
+        reads = []
         for command in commands:
-            if command.kind == ADMIN and command.length >= LONGEST_ADMIN:
-                self._expect(command, [(AdminStatus.UNSUPPORTED.value, 0)])
-                if not command.write:
-                    self._zeros(command)
-                continue
             if command.kind == ADMIN:
-                expected_admin.append((command, self.admin(self._admin(command))))
-                continue
-            refused = refusal(self.config, command, self.enabled)
-            if refused:
+                if command.length >= LONGEST_ADMIN:
+                    prediction = admin_model.Prediction(
+                        AdminStatus.UNSUPPORTED.value, [0] * (command.length + 1)
+                    )
+                else:
+                    prediction = self.admin(self._admin(command))
+                self._expect(command, [(prediction.status, 0)])
+                if not command.write:
+                    self._words(command, [prediction.data])
+            elif refused := refusal(self.config, command, self.enabled):
                 self._expect(command, [(refused, 0)])
                 if not command.write:
                     self._zeros(command)
@@ -157,26 +228,24 @@ class Specification:
                 if command.write:
                     self._scratch_write(command)
                 else:
-                    scratch_reads.append(command)
-            elif command.write:
-                self._write(command)
-            else:
-                flash_reads.append(command)
-        self._finish()
-        for command in flash_reads:
-            self._read(command)
-        for command in scratch_reads:
+                    reads.append(command)
+        for command in reads:
             self._scratch_read(command)
-        for command, prediction in expected_admin:
-            self._expect(command, [(prediction.status, 0)])
-            if not command.write:
-                self._words(command, [prediction.data])
+
+    def _flash(self, commands: list[Command]) -> None:
+        """Checks the writes, then what the reads found."""
+        reads = []
+        for command in commands:
+            if command.kind == FLASH and not refusal(self.config, command, self.enabled):
+                if command.write:
+                    self._write(command)
+                else:
+                    reads.append(command)
+        self._finish()
+        for command in reads:
+            self._read(command)
         for page in self._slices:
             self.slice_page(*page)
-        self._slices = []
-        self.contents.settle()
-        for beat, history in self._scratch.items():
-            self._scratch[beat] = history[-1:]
 
     def slice_page(self, page: int, first: int, last: int, words: list[int], error: bool) -> None:
         """Checks a page that the slice asked for in one cycle and got from another one on."""
@@ -371,13 +440,21 @@ class Specification:
                     permitted.add(action)
         if any(unit.fate is not None and unit.fate[0] == 8 for unit in events):
             permitted.add((W.ORDER.value, 2))
+        ways: list[tuple[tuple[Unit, ...], Unit | None, Unit | None] | None] = []
         if seen in permitted:
-            if actions:
-                self._unsure.append((low, command.answered[0]))
-            return
+            ways.append(None)
         for over, unit in actions:
-            if self._join(command, unit, over, page, place, wanted, torn):
-                return
+            possible, root = self._possible(seen, block, place, unit, over, torn)
+            if possible:
+                ways.append((over, unit, root))
+        if ways:
+            way = ways[self._choice(len(ways))]
+            if way is None:
+                if actions:
+                    self._unsure.append((low, command.answered[0]))
+            else:
+                self._join(command, way, page, place, wanted, torn)
+            return
         told = [f"{s}/{i}" for s, i in sorted(permitted)]
         told += ["its unit's" if unit else "a new unit's" for _, unit in actions]
         self._difference(
@@ -412,52 +489,58 @@ class Specification:
             return None
         return (W.OVERLAP.value, 0) if place < state.next_page else (W.ORDER.value, 1)
 
+    def _possible(
+        self,
+        seen: Answer,
+        block: _Block,
+        place: int,
+        unit: Unit | None,
+        over: tuple[Unit, ...],
+        torn: bool,
+    ) -> tuple[bool, Unit | None]:
+        """Whether a command with that answer may join a unit, or open one; and whose end is its."""
+        if torn:
+            return seen == (W.INVALID_USER.value, 0), None
+        if unit is not None and unit.fate is not None:
+            return unit.fate == seen, None
+        if unit is None:
+            if seen[0] not in (0, 5, 6, 7, 8, 9) or (seen[0] == 7 and not self.failures):
+                return False, None
+            if seen[0] == 8 and not (self.failures or self.contents.some_retired):
+                return False, None
+        if seen[0] == W.ORDER.value:
+            causes = (7, 8) if seen[1] == 2 else (5, 9)
+            for other in sorted(block.units, key=lambda unit: unit.place):
+                cause = other.root or other
+                fails = cause.fate is None or cause.fate[0] in causes
+                if other.place < place and cause not in over and fails:
+                    return True, cause
+            return False, None
+        return True, None
+
     def _join(
         self,
         command: Command,
-        unit: Unit | None,
-        over: tuple[Unit, ...],
+        way: tuple[tuple[Unit, ...], Unit | None, Unit | None],
         page: tuple[int, int],
         place: int,
         wanted: int,
         torn: bool,
-    ) -> bool:
-        """Lets a command join or open a unit, if its answer allows it."""
+    ) -> None:
+        """Lets a command join or open a unit."""
+        over, unit, root = way
         low, high = command.accepted + 1, command.settled
-        seen = command.status, command.info
-        if torn and seen != (W.INVALID_USER.value, 0):
-            return False
-        root = None
         block = self._block(page)[1]
-        if unit is not None:
-            if not torn and unit.fate is not None and unit.fate != seen:
-                return False
-        elif not torn:
-            if seen[0] not in (0, 5, 6, 7, 8, 9) or (seen[0] in (7, 8) and not self.failures):
-                if not (seen[0] == 8 and self.contents.some_retired):
-                    return False
-        new = unit is None
-        if not torn and seen[0] == W.ORDER.value and (new or (unit and unit.fate is None)):
-            causes = ((7, 8),) if seen[1] == 2 else ((5, 9, None),)
-            for other in sorted(block.units, key=lambda unit: unit.place):
-                cause = other.root or other
-                status = None if cause.fate is None else cause.fate[0]
-                if other.place < place and cause not in over and status in (*causes[0], None):
-                    root = cause
-                    break
-            if root is None:
-                return False
         for other in over:
             other.cap = min(other.cap, high)
             for ended in [u for u in block.units if (u.root or u) is other]:
                 self._apply(ended)
-        if new:
+        if unit is None:
             unit = Unit(page, place, command.accepted, low, high, self.flash.page_beats)
             self._units.append(unit)
             block.units.append(unit)
             self._page_units[page].append(unit)
             block.next_page, block.failed = place + 1, False
-        assert unit is not None
         if root is not None and root is not unit:
             unit.root = root
         cause = unit.root or unit
@@ -470,7 +553,6 @@ class Specification:
             sound = min(sound, command.length + 1) - 1
         for beat in range(sound):
             unit.arrived[first + beat] = command.arrived[beat], command.data[beat]
-        return True
 
     def _covers(self, unit: Unit, name: Name) -> bool:
         """Whether what a unit's end retired is also a block."""
@@ -484,8 +566,6 @@ class Specification:
         kept = []
         for unit in (*self._units, *self._old):
             start, end = self._window(unit)
-            reads = [r.answered[-1] for r in self._reads[unit.page] if unit.accepted < r.accepted]
-            reads = [cycle for cycle in reads if cycle != NEVER]
             last_read = max(
                 (
                     r.answered[-1]

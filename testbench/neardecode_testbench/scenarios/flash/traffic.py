@@ -197,9 +197,7 @@ class Traffic:
             if pick.random() < self.mix.incomplete:
                 bursts.pop(pick.randrange(len(bursts)))
             bursts = [
-                burst
-                for burst in bursts
-                for _ in range(1 + (pick.random() < self.mix.overlapping))
+                burst for burst in bursts for _ in range(1 + (pick.random() < self.mix.overlapping))
             ]
             queues.append((page, bursts))
         writes = []
@@ -275,9 +273,7 @@ class Traffic:
         if write and pick.random() < self.mix.torn:
             sent = max(1, beats + pick.choice((-1, 1)))
         data = self._words(sent) if write else []
-        return Command(
-            write, self._id(), first * self.config.beat_bytes, beats - 1, user, data
-        )
+        return Command(write, self._id(), first * self.config.beat_bytes, beats - 1, user, data)
 
     def _admin_read(self) -> Command:
         """A register or a feature that no state changes, or something that is refused."""
