@@ -74,7 +74,8 @@ class CommandDecoder(wiring.Component):
 
     An admin command is left to the admin, if it is not longer than any of them. For flash and
     scratchpad, first that holds: a user field that is not defined, an address that is not aligned
-    to a beat, or a burst that is longer than a page or crosses one (3); an address beyond the capacity (1); commands are not enabled (13).
+    to a beat, or a burst that is longer than a page or crosses one (3); an address beyond the
+    capacity (1); commands are not enabled (13).
 
     Latency: none, it has no state.
 

@@ -1,112 +1,190 @@
-"""neardecode bench flash: the whole channel controller under load."""
+"""neardecode bench flash: a channel's bandwidth, and its faults."""
 
-import time
-from typing import Annotated, Any
+from collections import Counter
+from typing import Annotated
 
 import typer
+from pydantic import ValidationError
+from rich.progress import track
 from rich.table import Table
 
+from neardecode.config import Config, load
 from neardecode_testbench.cli.bench import commands
 from neardecode_testbench.cli.errors import InputError
+from neardecode_testbench.cli.flash_soak import soak_controllers
 from neardecode_testbench.cli.output import JsonOption, check_writable, console, write_json
-from neardecode_testbench.drive.backends import simulate
-from neardecode_testbench.scenarios.flash.controller import controller_design
-from neardecode_testbench.scenarios.flash.soak import VARIANTS, Episode, EpisodeResult
+from neardecode_testbench.scenarios.flash.campaign import KINDS, Trial, run_trial
+from neardecode_testbench.scenarios.flash.soak import VARIANTS
+from neardecode_testbench.scenarios.flash_stream import (
+    FlashStream,
+    Pattern,
+    StreamMeasure,
+    measure_stream,
+)
 
-__all__ = ["flash"]
-
-EPISODE = 5000
-"""Transactions from one reset to the next."""
-MOST_SHOWN = 20
+TERABYTE = 1e12
+ROWS = 64
+"""Pages of a bank while it is measured; a stream needs no more."""
 
 
 @commands.command()
 def flash(
+    config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="Configuration.")] = "hbf16",
+    tr_us: Annotated[
+        float | None, typer.Option(min=0.001, help="tR in microseconds, in place of its.")
+    ] = None,
+    banks: Annotated[int | None, typer.Option(min=1, help="Banks a die, in place of its.")] = None,
+    dies: Annotated[int | None, typer.Option(min=1, help="Dies, in place of its.")] = None,
+    pattern: Annotated[Pattern, typer.Option(help="Which pages are read.")] = "sequential",
+    faults: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Instead, N faults of each kind, one after another."),
+    ] = None,
     soak: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Play at least N random transactions."),
+        typer.Option(min=1, metavar="N", help="Instead, at least N random transactions, checked."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of what is random.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of what is left to chance.")] = 1,
     json: JsonOption = None,
 ) -> None:
-    """Play random traffic on channel controllers and check every answer.
+    """Measure how much of its bus a flash channel fills, against the bound of its banks.
 
-    Reads, writes, scratchpad, admin, a slice beside them; broken rules, failing dies, heat. The
-    transactions are shared out over channels with short pages, whole pages, and error correction
-    before faulty dies. What differs from the model of the specification is printed, and ends the
-    run with 1.
+    One channel is simulated with its core dies; reads are as fast as it gives them, and whole
+    rounds over its banks are counted after some that are not. With `--faults` the whole
+    controller, host's port and all, is made to fail in every way that it knows, and everything
+    that it answers is compared with what it was told to keep.
 
-    Example: `neardecode bench flash --soak 100000 --seed 7 --json soak.json`
+    Example: `neardecode bench flash --tr-us 4 --banks 16 --dies 4 --json flash.json`
+
+    Example: `neardecode bench flash --faults 100`
+
+    With `--soak` whole controllers get random traffic, and every answer is compared with a model
+    of the specification; a difference ends with exit code 1.
+
+    Example: `neardecode bench flash --soak 100000`
     """
     check_writable(json)
-    if soak is None:
-        raise InputError("--soak is missing: how many transactions?")
     quiet = json is not None and str(json) == "-"
-    results = {name: EpisodeResult() for name in VARIANTS}
-    seconds = 0.0
-    share = -(-soak // len(VARIANTS))
-    for name, variant in VARIANTS.items():
-        design = controller_design(variant.config, faults=variant.faults)
-        design.files()
-        result, episode = results[name], 0
-        while result.transactions < share and not result.differences:
-            wanted = min(EPISODE, share - result.transactions)
-            began = time.perf_counter()
-            result.add(simulate(design, Episode(variant, seed + episode, wanted), "native"))
-            # The first one of a channel may have to build it.
-            seconds += time.perf_counter() - began
-            episode += 1
-            for difference in result.differences[:MOST_SHOWN]:
-                typer.echo(f"{name}, seed {seed + episode - 1}: {difference}", err=True)
-    total = EpisodeResult()
-    for result in results.values():
-        total.add(result)
-    rate = total.transactions / seconds
+    if soak is not None:
+        soak_controllers(soak, seed, quiet, json)
+        return
+    if faults is not None:
+        _campaign(faults, seed, quiet, json)
+        return
+    settings = _one_channel(load(config), tr_us, banks, dies)
+    channels = load(config).flash.channels
+    measured = measure_stream(FlashStream(settings, pattern, seed=seed))
+    flash_ = settings.flash
+    peak = channels * flash_.beat_bytes * settings.clock_ghz * 1e9
+    stops = flash_.banks * flash_.page_bytes * channels / TERABYTE * 1e6
     if not quiet:
-        _print(total, rate)
+        console.print(_stream_table(settings, pattern, measured))
+        console.print(
+            f"{channels} such channels: {measured.utilisation * peak / TERABYTE:.3f} TB/s,"
+            f" peak {peak / TERABYTE:.3f} TB/s;"
+            + (f" 1 TB/s up to a tR of {stops:.2f} us" if peak >= TERABYTE else " 1 TB/s at no tR")
+        )
+    write_json(
+        json,
+        {
+            "config": config,
+            "pattern": pattern,
+            "tr_us": flash_.sense_ns / 1000,
+            "tr_cycles": settings.sense_cycles,
+            "banks": flash_.banks_a_die,
+            "dies": flash_.dies,
+            "page_beats": flash_.page_beats,
+            "utilisation": measured.utilisation,
+            "bound": measured.bound,
+            "ratio": measured.ratio,
+            "cycles": measured.cycles,
+            "total_cycles": measured.total_cycles,
+            "busy": measured.stalls["BUSY"],
+            "stalls": {
+                cause.lower(): count for cause, count in measured.stalls.items() if cause != "BUSY"
+            },
+            "channels": channels,
+            "tbs": measured.utilisation * peak / TERABYTE,
+            "peak_tbs": peak / TERABYTE,
+            "tr_us_at_1_tbs": stops if peak >= TERABYTE else None,
+        },
+    )
+
+
+def _one_channel(
+    config: Config, tr_us: float | None, banks: int | None, dies: int | None
+) -> Config:
+    """One channel of a configuration, reading for the slice, as small as a stream needs."""
+    changes: dict[str, object] = {"channels": 1, "host": None, "repair": None, "pages_a_bank": ROWS}
+    if tr_us is not None:
+        changes["sense_ns"] = 1000.0 * tr_us
+    if banks is not None:
+        changes["banks_a_die"] = banks
+    if dies is not None:
+        changes["dies"] = dies
+    # Validated anew, for what was given by hand.
+    tables = config.model_dump()
+    try:
+        return Config.model_validate({**tables, "flash": {**tables["flash"], **changes}})
+    except ValidationError as error:
+        raise InputError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+
+
+def _stream_table(config: Config, pattern: str, measured: StreamMeasure) -> Table:
+    flash_ = config.flash
+    table = Table(
+        title=f"{pattern} pages, {flash_.dies} dies of {flash_.banks_a_die} banks,"
+        f" tR {flash_.sense_ns / 1000:g} us = {config.sense_cycles:,} cycles",
+        title_justify="left",
+    )
+    for column in ("utilisation", "bound", "ratio", "cycles by cause"):
+        table.add_column(column, justify="left" if column == "cycles by cause" else "right")
+    causes = sorted(measured.stalls.items(), key=lambda item: -item[1])
+    table.add_row(
+        f"{measured.utilisation:.4f}",
+        f"{measured.bound:.4f}",
+        f"{measured.ratio:.4f}",
+        "  ".join(
+            f"{cause.lower()} {count:,} ({count / measured.total_cycles:.1%})"
+            for cause, count in causes
+            if count
+        ),
+    )
+    return table
+
+
+def _campaign(count: int, seed: int, quiet: bool, json) -> None:
+    """Runs the fault campaign; ends with an error if anything was not as it must be."""
+    config = VARIANTS["correction"].config
+    outcomes: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
+    injected: Counter[str] = Counter()
+    wrong: list[str] = []
+    trials = [(kind, seed + number) for kind in KINDS for number in range(count)]
+    for kind, trial_seed in track(trials, "Faults", console=console, disable=quiet):
+        result = run_trial(Trial(config, kind, trial_seed))
+        outcomes[kind] += result.outcomes
+        injected[kind] += result.injected
+        wrong += [f"{line} (seed {trial_seed})" for line in result.wrong]
+    if not quiet:
+        table = Table(title="What came of every fault", title_justify="left")
+        for column in ("kind", "faults", "what came of it"):
+            table.add_column(column, justify="right" if column == "faults" else "left")
+        for kind, counts in outcomes.items():
+            table.add_row(
+                kind,
+                str(injected[kind]),
+                "  ".join(f"{what} {number}" for what, number in sorted(counts.items())),
+            )
+        console.print(table)
+        console.print(f"{len(wrong)} answers that the specification does not permit")
     write_json(
         json,
         {
             "seed": seed,
-            "transactions": total.transactions,
-            "rate": rate,
-            **_told(total),
-            "channels": {name: _told(result) for name, result in results.items()},
+            "faults": dict(injected),
+            "outcomes": {kind: dict(counts) for kind, counts in outcomes.items()},
+            "wrong": wrong,
         },
     )
-    if total.differences:
-        raise typer.Exit(1)
-
-
-def _told(result: EpisodeResult) -> dict[str, Any]:
-    return {
-        "kinds": dict(sorted(result.kinds.items())),
-        "reads": dict(sorted(result.reads.items())),
-        "writes": dict(sorted(result.writes.items())),
-        "admin": dict(sorted(result.admin.items())),
-        "compared": result.compared,
-        "differences": result.differences,
-        "cycles": result.cycles,
-    }
-
-
-def _print(total: EpisodeResult, rate: float) -> None:
-    table = Table(title=f"{total.transactions:,} transactions")
-    for column in ("what", "how", "number"):
-        table.add_column(column, justify="right" if column == "number" else "left")
-    parts = {
-        "transactions": total.kinds,
-        "reads by status": total.reads,
-        "writes by status": total.writes,
-        "admin by status": total.admin,
-    }
-    for title, counts in parts.items():
-        for name, count in sorted(counts.items()):
-            table.add_row(title, name, f"{count:,}")
-            title = ""
-        table.add_section()
-    table.add_row("words compared", "", f"{total.compared:,}")
-    table.add_row("differences", "", f"{len(total.differences):,}")
-    table.add_row("cycles", "", f"{total.cycles:,}")
-    table.add_row("transactions a second", "", f"{rate:,.0f}")
-    console.print(table)
+    if wrong:
+        raise InputError(wrong[0])
