@@ -10,7 +10,9 @@ import pytest
 import neardecode_testbench.benches
 from neardecode_testbench.drive.cocotb_run import simulate_module
 
-BENCHES = ("flash_channel", "link", "mac_slice", "nand_dies", "router")
+BENCHES = ("controller_axi", "flash_channel", "link", "mac_slice", "nand_dies", "router")
+VARIANTS = {"controller_axi": ("plain", "corrected")}
+"""Benches of more than one design, which their ``DESIGNS`` names."""
 
 
 def results(path):
@@ -37,10 +39,14 @@ def results(path):
         ),
     ],
 )
-@pytest.mark.parametrize("bench", BENCHES)
-def test_a_bench_passes(bench, simulator, tmp_path):
+@pytest.mark.parametrize(
+    ("bench", "variant"),
+    [(bench, variant) for bench in BENCHES for variant in VARIANTS.get(bench, (None,))],
+)
+def test_a_bench_passes(bench, variant, simulator, tmp_path):
     module = f"neardecode_testbench.benches.{bench}"
-    design = importlib.import_module(module).DESIGN
+    imported = importlib.import_module(module)
+    design = imported.DESIGN if variant is None else imported.DESIGNS[variant]
     path = simulate_module(design, module, simulator, tmp_path, {})
     log = tmp_path / "log"
     assert path.exists(), log.read_text()[-3000:]

@@ -7,11 +7,12 @@ its signals and in `FLASH`, of which all designs here are alike but for correcti
 import os
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge
-from cocotbext.axi import AxiBurstType, AxiBus, AxiMaster, AxiResp
+from cocotbext.axi import AxiBurstType, AxiBus, AxiLockType, AxiMaster, AxiResp
 
 from neardecode.config import Config, Ecc, Flash, Host
 from neardecode.flash.status import (
@@ -129,7 +130,8 @@ class Channel:
         cocotb.start_soon(Clock(dut.clk, 2, "ns").start())
         for name in ("storage", "records"):
             cocotb.start_soon(serve(dut, name))
-        self.master = AxiMaster(
+        # Its types say less of it than it does.
+        self.master: Any = AxiMaster(
             AxiBus.from_prefix(dut, PREFIX.rstrip("_")),
             dut.clk,
             dut.rst,
@@ -228,8 +230,11 @@ class Channel:
             assert result.data == expected
 
     async def use_scratchpad(self, count: int) -> None:
-        """Writes and reads the scratchpad, one after another as no id is like another."""
+        """Fills the scratchpad, then writes and reads it, one after another as ids differ."""
         user = PacketType.SCRATCHPAD.value
+        for place in range(0, SCRATCHPAD, PAGE):
+            self.scratchpad[place : place + PAGE] = data = self.chance.randbytes(PAGE)
+            assert (await self.master.write(place, data, user=user)).resp == AxiResp.OKAY
         for _ in range(count):
             first = self.chance.randrange(SCRATCHPAD // BEAT)
             length = self.chance.randint(1, min(PAGE, SCRATCHPAD - first * BEAT) // BEAT)
@@ -244,6 +249,15 @@ class Channel:
                 assert result.data == self.scratchpad[part]
                 assert result.user == [user] * length
             assert result.resp == AxiResp.OKAY
+
+    def check_erased(self, result: Any) -> None:
+        """All ones; only a controller that corrects knows that this is no data."""
+        if len(self.dut.storage__data) > 8 * BEAT:
+            assert result.resp == AxiResp.SLVERR
+            assert {answer(user) for user in result.user} == {(0, ReadStatus.ERASED.value, 0)}
+        else:
+            assert result.resp == AxiResp.OKAY
+            assert result.data == b"\xff" * len(result.data)
 
     async def end(self) -> None:
         """Nothing was left open or broke a rule."""
@@ -299,7 +313,6 @@ async def whole_blocks_come_back(dut):
     await channel.start()
     await channel.write_blocks(0)
     places = sorted(channel.pages)
-    assert len(places) == BANKS * ROWS
     for place in places:
         result = await channel.master.read(address(*place), PAGE)
         assert result.data == channel.pages[place]
@@ -339,9 +352,7 @@ async def a_block_is_written_anew(dut):
     await channel.read_pages(20, sorted(channel.pages))
     await channel.write_pages([(1, 0)])
     await channel.read_pages(8, [(1, 0)])
-    erased = await channel.master.read(address(1, 3), 2 * BEAT)
-    assert erased.resp == AxiResp.SLVERR
-    assert [answer(user)[1] for user in erased.user] == [ReadStatus.ERASED.value] * 2
+    channel.check_erased(await channel.master.read(address(1, 3), 2 * BEAT))
     await channel.read_pages(20, [place for place in channel.pages if place[0] != 1])
     await channel.end()
 
@@ -357,12 +368,12 @@ async def errors_are_told_in_both_responses(dut):
         (beyond, PAGE, AxiResp.DECERR, ReadStatus.INVALID_ADDRESS),
         # A burst across two pages.
         (PAGE - BEAT, 2 * BEAT, AxiResp.SLVERR, ReadStatus.INVALID_USER),
-        (0, PAGE, AxiResp.SLVERR, ReadStatus.ERASED),
     ):
         read = await master.read(place, length)
         assert read.resp == resp
         assert {answer(user) for user in read.user} == {(0, status.value, 0)}
         assert read.data == bytes(length)
+    channel.check_erased(await master.read(0, PAGE))
     # The second page of a block before its first.
     for place, length, resp, status in (
         (beyond, PAGE, AxiResp.DECERR, WriteStatus.INVALID_ADDRESS),
@@ -409,7 +420,7 @@ async def what_the_port_has_not_is_noticed(dut):
         elif kind == "burst":
             await channel.master.read(0, BEAT, burst=AxiBurstType.FIXED, user=scratchpad)
         elif kind == "lock":
-            await channel.master.read(0, BEAT, lock=1, user=scratchpad)
+            await channel.master.read(0, BEAT, lock=AxiLockType.EXCLUSIVE, user=scratchpad)
         elif kind == "strobes":
             await channel.master.write(0, bytes(BEAT - 1), user=scratchpad)
         elif kind == "address":

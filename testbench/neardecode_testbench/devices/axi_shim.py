@@ -4,6 +4,8 @@ Source: AMBA AXI and ACE Protocol Specification, IHI 0022H, chapter A2, for the 
 v0.7.0, tables 8 and 10, for those that the port has.
 """
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -18,6 +20,8 @@ __all__ = ["PREFIX", "AxiShim"]
 
 PREFIX = "s_axi_"
 """What the names of the AXI4 signals begin with."""
+HOST = "axi"
+"""The bench's own port of a host."""
 INCREMENTING = 1
 """The one kind of burst."""
 USER_BITS = 9
@@ -46,6 +50,8 @@ class AxiShim(wiring.Component):
         requests, beats, storage, records, temperature, violated and others: As the
             `ControllerBench`'s.
     """
+
+    unsupported: Signal
 
     def __init__(self, config: Config):
         host = config.flash.host
@@ -82,7 +88,7 @@ class AxiShim(wiring.Component):
             for name, member in {**signals, "valid": ours(1), "ready": theirs(1)}.items():
                 members[f"{PREFIX}{channel}{name}"] = member
         rest = dict(self._bench.signature.members)
-        del rest["axi"]
+        del rest[HOST]
         self._rest = tuple(rest)
         super().__init__({**members, **rest, "unsupported": Out(1)})
 
@@ -90,7 +96,7 @@ class AxiShim(wiring.Component):
         """Channel by channel; all else goes through."""
         m = Module()
         m.submodules.bench = bench = self._bench
-        axi = bench.axi
+        axi: Any = getattr(bench, HOST)
         wrong = Signal()
 
         def own(name):

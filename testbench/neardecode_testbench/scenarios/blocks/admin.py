@@ -255,6 +255,9 @@ class AdminCommands:
             seen = self._cycle_of(dict.fromkeys(("commands__valid", "data__valid"), 0))
             if seen["answers__valid"]:
                 raise CheckError(f"{command}: one answer too many")
+        erases = any(effect[0] == "erase" for effect in prediction.effects)
+        if erases and (ended.erased is None or ended.erased >= ended.answers[0]):
+            raise CheckError(f"{command}: answered before it was done")
         if self._effects != prediction.effects:
             raise CheckError(f"{command}: did {self._effects}, not {prediction.effects}")
         self._ended.append(ended)

@@ -73,7 +73,7 @@ def configuration(page_beats: int = 8, *, ecc: bool = False) -> Config:
         zones=2,
         scratchpad_bytes=4096,
         accumulate_ns=20.0,
-        gather_ns=60.0 * page_beats + 400.0,
+        gather_ns=300.0 * page_beats if page_beats > 8 else 880.0,
     )
     flash = Flash(
         dies=2,

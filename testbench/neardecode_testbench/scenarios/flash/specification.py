@@ -12,7 +12,7 @@ as before it or as after it. Outside of these windows there is one right answer.
 
 from collections import defaultdict
 from collections.abc import Iterable
-from itertools import combinations, product
+from itertools import combinations
 
 from neardecode.config import Config
 from neardecode.flash.status import AdminStatus, ReadStatus, WriteStatus
@@ -26,7 +26,7 @@ from neardecode_testbench.scenarios.flash.traffic import (
     Command,
     PageState,
 )
-from neardecode_testbench.scenarios.flash.units import NEVER, Timing, Unit
+from neardecode_testbench.scenarios.flash.units import NEVER, SLACK, Timing, Unit
 
 __all__ = ["Specification", "refusal"]
 
@@ -116,7 +116,7 @@ class Specification:
         self._reads: dict[tuple[int, int], list[Command]] = {}
         self._page_units: dict[tuple[int, int], list[Unit]] = {}
         self._scratch: dict[int, list[tuple[int, int, int]]] = {}
-        self._assumed: tuple[int, ...] = ()
+        self._assumed: list[int] = []
         self._made: list[int] = []
         self._everything = (1 << flash.page_beats) - 1
 
@@ -146,42 +146,48 @@ class Specification:
             if command.kind == FLASH and not command.write:
                 self._reads[self.place(command)[0]].append(command)
         self._simple(commands)
-        before = len(self.differences)
-        saved = self._saved()
-        for choices in self._assumptions():
-            self._restore(saved, before)
-            self._assumed, self._made = choices, []
-            self._flash(commands)
-            if len(self.differences) == before:
-                break
-        else:
-            # Told as it looks if every event came as late as it may.
-            self._restore(saved, before)
-            self._assumed, self._made = (), []
-            self._flash(commands)
+        self._search(commands)
         self._slices = []
         self.contents.settle()
         for beat, history in self._scratch.items():
             self._scratch[beat] = history[-1:]
 
-    def _assumptions(self) -> Iterable[tuple[int, ...]]:
-        """How commands in the window of an event could have met it, one assumption after another.
+    def _search(self, commands: list[Command]) -> None:
+        """Looks for moments of the events inside, each in its window, that explain everything.
 
-        The first goes with the default everywhere; then one is otherwise, then two.
+        First the likeliest are assumed; then one after another is assumed otherwise, and kept so
+        where that explains more. What is left unexplained is a difference.
         """
-        yield ()
-        made = list(self._made)
-        tries = 0
-        for count in (1, 2, 3):
-            for places in combinations(range(len(made)), count):
-                for values in product(*(range(1, made[place]) for place in places)):
-                    choices = [0] * len(made)
-                    for place, value in zip(places, values, strict=True):
-                        choices[place] = value
-                    yield tuple(choices)
+        before = len(self.differences)
+        saved = self._saved()
+
+        def unexplained(choices: list[int]) -> int:
+            self._restore(saved, before)
+            self._assumed, self._made = choices, []
+            self._flash(commands)
+            return len(self.differences) - before
+
+        choices: list[int] = []
+        least = unexplained(choices)
+        tries, better = 0, True
+        while least and better and tries < MOST_ASSUMPTIONS:
+            better = False
+            made = list(self._made)
+            for place, count in enumerate(made):
+                for value in range(count):
+                    given = (choices + [0] * len(made))[: len(made)]
+                    if value == given[place] or tries >= MOST_ASSUMPTIONS:
+                        continue
+                    given[place] = value
                     tries += 1
-                    if tries > MOST_ASSUMPTIONS:
-                        return
+                    rest = unexplained(given)
+                    if rest < least:
+                        choices, least, better = given, rest, True
+                        break
+                if better:
+                    break
+            if not better:
+                unexplained(choices)
 
     def _saved(self) -> tuple:
         blocks = {name: (b.next_page, b.failed) for name, b in self._blocks.items()}
@@ -269,7 +275,7 @@ class Specification:
                     if self.flash.ecc is None:
                         return
                     options.append((True, zeros))
-                else:
+                elif isinstance(content, list):
                     options.append((False, content))
                     if self.bit_errors:
                         options.append((True, zeros))
@@ -448,6 +454,7 @@ class Specification:
             if possible:
                 ways.append((over, unit, root))
         if ways:
+            ways.sort(key=lambda way: self._is_unlikely(command, way))
             way = ways[self._choice(len(ways))]
             if way is None:
                 if actions:
@@ -488,6 +495,13 @@ class Specification:
         if place == state.next_page:
             return None
         return (W.OVERLAP.value, 0) if place < state.next_page else (W.ORDER.value, 1)
+
+    def _is_unlikely(self, command: Command, way: tuple | None) -> bool:
+        """Whether an answer came so late that it was hardly that of a unit that had ended."""
+        if command.status != W.TIMEOUT.value or way is None or way[1] is None:
+            return False
+        due = max(self._window(way[1])[1], command.arrived[-1]) + SLACK
+        return command.answered[0] > max(due, command.accepted + self.timing.gather)
 
     def _possible(
         self,
@@ -591,7 +605,8 @@ class Specification:
             self._check(unit)
         self._settle_before(NEVER)
         self._old, self._unsure = [], []
-        for unit in sorted(units, key=lambda unit: (self._window(unit)[1], -unit.place)):
+        # Pages of a block are programmed in the order in which they were begun.
+        for unit in sorted(units, key=lambda unit: unit.accepted):
             self._store(unit)
 
     def _check(self, unit: Unit) -> None:
@@ -613,9 +628,9 @@ class Specification:
             limits = [unit.last + timing.gather]
             for start, end in self.halts:
                 begin = max(start, unit.last)
-                if end - begin > 160 and end > unit.last:
+                if end - begin > SLACK and end > unit.last:
                     limits.append(begin)
-            if complete > min(limits) + 160:
+            if complete > min(limits) + SLACK:
                 self._difference(command, "a time-out or a halt", f"complete in {complete}")
         if unit.root is None and status in (5, 7, 8, 9):
             for other in self._page_units_of_block(unit):
@@ -714,7 +729,7 @@ class Specification:
                     statuses.add((0, 0))
                     words.clear()
                     return
-            else:
+            elif isinstance(content, list):
                 statuses.add((0, 0))
                 words.append(content[first : first + count])
                 if (self.bit_errors or self.many_reads) and ecc is not None:
