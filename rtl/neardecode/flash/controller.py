@@ -363,26 +363,28 @@ class ChannelController(wiring.Component):
             m.d.sync += resetting.eq(0)
 
         self._count(m, engine, front, path, lanes, blocks, replacement, orders)
-        self._log(m, axi)
+        self._log(m, reads, writes)
         return m
 
-    def _log(self, m: Module, axi: AxiPortInterface) -> None:
-        """Errors of reads and writes go to the error log as they are answered."""
+    def _log(self, m: Module, reads: HostReads, writes: HostWrites) -> None:
+        """Errors of flash reads and writes go to the error log as they are answered."""
         error = self._admin.error
-        read, write = axi.r.payload, axi.b.payload
-        with m.If(axi.b.valid & axi.b.ready & (write.resp != 0)):
+        written = writes.b.payload.user
+        with m.If(writes.failed):
             m.d.comb += [
                 error.en.eq(1),
                 error.kind.eq(ErrorKind.WRITE.value),
-                error.status.eq(write.user.status),
-                error.info.eq(write.user.info),
+                error.status.eq(written.status),
+                error.info.eq(written.info),
+                error.address.eq(writes.failed_page),
             ]
-        with m.Elif(axi.r.valid & axi.r.ready & axi.r.payload.last & (read.resp != 0)):
+        with m.Elif(reads.failed):
             m.d.comb += [
                 error.en.eq(1),
                 error.kind.eq(ErrorKind.READ.value),
-                error.status.eq(read.user.status),
-                error.info.eq(read.user.info),
+                error.status.eq(reads.failure.status),
+                error.info.eq(reads.failure.info),
+                error.address.eq(reads.failed_page),
             ]
 
     def _count(self, m, engine, front, path, lanes, blocks, replacement, orders) -> None:

@@ -33,6 +33,7 @@ class OpenRead(data.StructLayout):
 
     Fields:
         id, type: The command's.
+        page: The page of flash that it names, for the error log.
         kind: Where its data comes from.
         place: The ticket of its page, or its unit.
         first, beats: Which beats.
@@ -48,6 +49,7 @@ class OpenRead(data.StructLayout):
             {
                 "id": unsigned(config.host.id_bits),
                 "type": PacketType,
+                "page": unsigned(ceil_log2(config.pages)),
                 "kind": ReadKind,
                 "place": unsigned(place),
                 "first": unsigned(ceil_log2(beats)),
@@ -85,6 +87,10 @@ class HostReads(wiring.Component):
         scratch_data: In. The beat, a cycle later.
         admin: In(stream of data and answer). The beats of the admin's answer.
         r: Out(stream of `AxiReadBeat`).
+        failed: Out(1). In this cycle the last beat of a read of flash is asked for that ends with
+            an error, `failure` at page `failed_page`.
+        failure: Out(`Answer`).
+        failed_page: Out.
     """
 
     opens: stream.Interface
@@ -107,6 +113,9 @@ class HostReads(wiring.Component):
     scratch_data: Signal
     admin: stream.Interface
     r: stream.Interface
+    failed: Signal
+    failure: data.View
+    failed_page: Signal
 
     def __init__(self, config: Flash):
         if config.host is None:
@@ -138,6 +147,9 @@ class HostReads(wiring.Component):
                 "scratch_data": In(width),
                 "admin": In(stream.Signature(admin)),
                 "r": Out(stream.Signature(AxiReadBeat(host, config.beat_bytes))),
+                "failed": Out(1),
+                "failure": Out(Answer()),
+                "failed_page": Out(ceil_log2(config.pages)),
             }
         )
 
@@ -230,6 +242,11 @@ class HostReads(wiring.Component):
             (answer.status != ReadStatus.OK.value)
             & ~(from_buffer & (answer.status == ReadStatus.CORRECTED.value))
         )
+        m.d.comb += [
+            self.failed.eq(issue & last & failed & (record.type == PacketType.FLASH)),
+            self.failure.eq(answer),
+            self.failed_page.eq(record.page),
+        ]
         with m.If(issue):
             m.d.sync += count.eq(Mux(last, 0, count + 1))
         m.d.sync += [

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import exact_log2
+from amaranth.utils import ceil_log2, exact_log2
 
 from neardecode.config import Flash
 from neardecode.flash.axi import AxiResponse, AxiWriteBeat, axi_response
@@ -28,6 +28,7 @@ class OpenWrite(data.StructLayout):
 
     Fields:
         id, type: The command's.
+        page: The page of flash that it names, for the error log.
         target: Where its data goes.
         first, beats: Which beats of the scratchpad, if it goes there.
     """
@@ -38,6 +39,7 @@ class OpenWrite(data.StructLayout):
             {
                 "id": unsigned(config.host.id_bits),
                 "type": PacketType,
+                "page": unsigned(ceil_log2(config.pages)),
                 "target": WriteTarget,
                 "first": unsigned(exact_log2(config.host.scratchpad_bytes // config.beat_bytes)),
                 "beats": unsigned(9),
@@ -83,6 +85,9 @@ class HostWrites(wiring.Component):
         scratch_clear: In(1). Clear the scratchpad, while nothing is open for it.
         scratch_cleared: Out(1). It is, in this cycle.
         b: Out(stream of `AxiResponse`).
+        failed: Out(1). In this cycle the answer to a write to flash is taken that tells of an
+            error, at page `failed_page`.
+        failed_page: Out.
     """
 
     opens: stream.Interface
@@ -100,6 +105,8 @@ class HostWrites(wiring.Component):
     scratch_clear: Signal
     scratch_cleared: Signal
     b: stream.Interface
+    failed: Signal
+    failed_page: Signal
 
     def __init__(self, config: Flash):
         if config.host is None:
@@ -126,6 +133,8 @@ class HostWrites(wiring.Component):
                 "scratch_clear": In(1),
                 "scratch_cleared": Out(1),
                 "b": Out(stream.Signature(AxiResponse(host))),
+                "failed": Out(1),
+                "failed_page": Out(ceil_log2(config.pages)),
             }
         )
 
@@ -134,7 +143,9 @@ class HostWrites(wiring.Component):
         m = Module()
         config, host = self._config, self._host
         m.submodules.order = order = ResponseOrder(host.id_bits, host.writes)
-        named = data.StructLayout({"id": host.id_bits, "type": PacketType})
+        named = data.StructLayout(
+            {"id": host.id_bits, "type": PacketType, "page": ceil_log2(config.pages)}
+        )
         m.submodules.named = names = Memory(shape=named, depth=host.writes, init=[])
         ended = data.StructLayout({"status": 4, "info": 3})
         m.submodules.ended = ends = Memory(shape=ended, depth=host.writes, init=[])
@@ -156,6 +167,7 @@ class HostWrites(wiring.Component):
             name_write.addr.eq(order.entry),
             name_write.data.id.eq(write.id),
             name_write.data.type.eq(write.type),
+            name_write.data.page.eq(write.page),
             name_write.en.eq(opened),
             ways.i.valid.eq(opened),
             ways.i.payload.entry.eq(order.entry),
@@ -264,5 +276,12 @@ class HostWrites(wiring.Component):
             response.user.status.eq(end_read.data.status),
             response.user.info.eq(end_read.data.info),
             response.resp.eq(axi_response(response.user)),
+            self.failed.eq(
+                self.b.valid
+                & self.b.ready
+                & (end_read.data.status != WriteStatus.OK.value)
+                & (name_read.data.type == PacketType.FLASH)
+            ),
+            self.failed_page.eq(name_read.data.page),
         ]
         return m

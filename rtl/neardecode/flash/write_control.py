@@ -187,7 +187,13 @@ class WriteControl(wiring.Component):
             self.check.block.eq(self._block(addresses.asked.row)),
             self.update.bank.eq(addresses.page.bank),
             self.update.block.eq(self._block(addresses.page.row)),
-            next_position.eq(~opening & ~steps.step.look_up),
+            next_position.eq(
+                Mux(
+                    self._turn == Turn.VISIT,
+                    ~opening & ~steps.step.look_up,
+                    (self._turn == Turn.START) | (self._turn == Turn.RESTORE),
+                )
+            ),
         ]
         with m.If(opening):
             m.d.comb += [
@@ -202,15 +208,9 @@ class WriteControl(wiring.Component):
                 with m.Elif(steps.step.look_up):
                     m.d.sync += self._turn.eq(steps.step.turn)
             with m.Case(Turn.REPLACE):
-                m.d.comb += next_position.eq(0)
                 m.d.sync += self._turn.eq(Turn.REPLACING)
-            with m.Case(Turn.REPLACING):
-                m.d.comb += next_position.eq(0)
-                with m.If(self.replaced):
-                    m.d.sync += self._turn.eq(Turn.RESTORE)
-            with m.Case(Turn.CHECK):
-                m.d.comb += next_position.eq(0)
-                m.d.sync += self._turn.eq(Turn.VISIT)
+            with m.Case(Turn.REPLACING), m.If(self.replaced):
+                m.d.sync += self._turn.eq(Turn.RESTORE)
             with m.Default():
                 m.d.sync += self._turn.eq(Turn.VISIT)
         with m.If(next_position):
@@ -351,10 +351,11 @@ class WriteControl(wiring.Component):
         matching = Signal(host.units)
         in_use = Signal(host.units)
         used = Signal(range(host.units + 1))
+        first_free = Const(0, exact_log2(host.units))
         for unit in reversed(range(host.units)):
-            with m.If(free[unit]):
-                m.d.comb += free_unit.eq(unit)
+            first_free = Mux(free[unit], unit, first_free)
         m.d.comb += [
+            free_unit.eq(first_free),
             matching.eq(addresses.same_page & self._live),
             # A unit that only waits for its visit to become free is not in use.
             in_use.eq(~(free | (self._mask(UnitState.ENDED) & gatherer.settled & ~self.held))),

@@ -10,9 +10,9 @@ from neardecode.flash.status import WriteStatus
 from neardecode_testbench.drive.stimulus import Step
 from neardecode_testbench.scenarios.blocks.edge import Recorder
 from neardecode_testbench.scenarios.blocks.write_bench import STREAMS, WriteBench, WriteSettings
-from neardecode_testbench.scenarios.blocks.write_model import Command, Page
+from neardecode_testbench.scenarios.blocks.write_model import Answer, Command, Page
 
-__all__ = ["RandomHost", "WriteScript"]
+__all__ = ["RandomHost", "RandomWrites", "WriteScript"]
 
 
 class RandomHost:
@@ -102,6 +102,27 @@ class RandomHost:
         bits = 8 * self.bench.config.beat_bytes
         data = [self.random.getrandbits(bits) for _ in range(sent)]
         return Command(entry, page, first, beats, data, refused)
+
+
+@dataclass(frozen=True)
+class RandomWrites:
+    """A script: a random host, and then an end.
+
+    Attributes:
+        seed: Of the host.
+        cycles: How long it writes.
+        halts: The share of them in which the device is halted.
+    """
+
+    seed: int
+    cycles: int
+    halts: float = 0.1
+
+    def __call__(self, bench: WriteBench) -> tuple[int, list[tuple[int, Answer]]]:
+        """Plays it; how many cycles it took, and the answers by entry."""
+        RandomHost(bench, self.seed)(self.cycles, self.halts)
+        bench.finish()
+        return bench.cycle, [(command.entry, answer) for command, answer in bench.model.answers]
 
 
 @dataclass

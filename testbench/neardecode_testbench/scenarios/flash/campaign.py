@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from neardecode.config import Config
-from neardecode.flash.status import PacketType, ReadStatus, Retired, WriteStatus
+from neardecode.flash.logs import ErrorEntry
+from neardecode.flash.status import Opcode, PacketType, ReadStatus, Retired, WriteStatus
 from neardecode_testbench.devices.controller_bench import ControllerBench
 from neardecode_testbench.drive.backends import Backend, simulate
 from neardecode_testbench.drive.design import Design
@@ -22,6 +23,7 @@ __all__ = ["KINDS", "Trial", "TrialResult", "run_trial"]
 CERTAIN = 0xFFFF
 CANDIDATES_RATE = 1 << 20
 BUCR, TTTEMP = 0x14, 0x150
+ERROR_LOG = Opcode.GET_LOG_PAGE.value | 1 << 8
 RETRY_MODE, RETRY_STAGES = 0, 3
 """Features."""
 WARM_RESET = 0x484246 << 8 | 2
@@ -133,12 +135,17 @@ class _Trial:
             if answer.status not in permitted | good:
                 self.wrong(f"page {page}: read status {answer.status}")
 
-    def smart(self, event: int) -> int:
-        """A count of the smart log."""
-        address = 4
-        words = self.port.play([Issued(address, 2, user=PacketType.ADMIN.value)])[0][0].words
-        log = b"".join(word.to_bytes(self.flash.beat_bytes, "little") for word in words)
-        return int.from_bytes(log[event * 8 : event * 8 + 8], "little")
+    def check_log(self, status: int, command: Issued) -> None:
+        """Looks for a refusal at the top of the error log; only flash has one there."""
+        if command.user & 3 != PacketType.FLASH.value:
+            return
+        read = Issued(ERROR_LOG, user=PacketType.ADMIN.value)
+        entry = ErrorEntry(self.flash)
+        bits = self.port.play([read])[0][0].words[0]
+        logged = {str(name): bits >> place.offset & (1 << place.width) - 1 for name, place in entry}
+        page = command.address // self.flash.page_bytes % self.flash.pages
+        if (logged["status"], logged["address"]) != (status, page):
+            self.wrong(f"the error log tells of {logged}, not of status {status} at page {page}")
 
     # The kinds.
 
@@ -346,6 +353,7 @@ class _Trial:
             )[1][0]
         self.expect(name, answer, status)
         self.came(f"refused with status {status}")
+        self.check_log(status, command)
         if (self.port.memory != before).any():
             self.wrong(f"{name} changed the contents of the dies")
         self.write_well([self.page(bank, 0, 2)])

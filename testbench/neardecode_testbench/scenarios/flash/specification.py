@@ -497,8 +497,11 @@ class Specification:
         return (W.OVERLAP.value, 0) if place < state.next_page else (W.ORDER.value, 1)
 
     def _is_unlikely(self, command: Command, way: tuple | None) -> bool:
-        """Whether an answer came so late that it was hardly that of a unit that had ended."""
-        if command.status != W.TIMEOUT.value or way is None or way[1] is None:
+        """Whether an answer came too late for a refusal, or for a unit that had ended."""
+        if way is None:
+            due = max(command.settled, command.arrived[-1]) + SLACK
+            return command.status == W.ORDER.value and command.answered[0] > due
+        if command.status != W.TIMEOUT.value or way[1] is None:
             return False
         due = max(self._window(way[1])[1], command.arrived[-1]) + SLACK
         return command.answered[0] > max(due, command.accepted + self.timing.gather)
