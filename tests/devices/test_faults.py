@@ -4,13 +4,14 @@ import math
 
 import numpy as np
 import pytest
+from amaranth.sim import Simulator
 
 from neardecode.config import PRESETS
 from neardecode.verilog import to_verilog
 from neardecode_testbench.benches.amaranth_sim import play
 from neardecode_testbench.devices.board import Board
 from neardecode_testbench.devices.channel_bench import ChannelBench
-from neardecode_testbench.devices.faults import Xorshift, generator_seed
+from neardecode_testbench.devices.faults import RateSum, Xorshift, generator_seed
 from neardecode_testbench.devices.nand import NandDies
 from neardecode_testbench.scenarios.blocks.nand_drive import DriveBus
 from neardecode_testbench.scenarios.blocks.nand_faults import (
@@ -143,6 +144,28 @@ def test_a_page_s_rate():
     assert page_rate({"error_rate": 1000}, 3) == 125
     assert page_rate(HISTORY, 0, 1000, 100_000, 1 << 24) == 90_000 + 390 + 91_552 + 900
     assert page_rate(HISTORY, 1, 2**32 - 1) == (2**20 - 1) // 2
+
+
+def test_the_hardware_sums_a_rate_to_the_last_bit():
+    adder, random = RateSum(), np.random.default_rng(1)
+    simulator = Simulator(adder)
+
+    async def bench(context):
+        for _ in range(500):
+            faults = {"error_rate": int(random.integers(1 << random.integers(21)))}
+            for name in ("wear_rate", "read_rate", "age_rate"):
+                faults[name] = int(random.integers(1 << random.integers(17)))
+            counts = [int(random.integers(1 << random.integers(33))) for _ in range(3)]
+            stage = int(random.integers(8)) if random.random() < 0.5 else 0
+            for name, value in faults.items():
+                context.set(getattr(adder, name), value)
+            for port, count in zip((adder.erases, adder.reads, adder.age), counts, strict=True):
+                context.set(port, count)
+            context.set(adder.stage, stage)
+            assert context.get(adder.rate) == page_rate(faults, stage, *counts)
+
+    simulator.add_testbench(bench)
+    simulator.run()
 
 
 @pytest.mark.parametrize("seed", range(4))

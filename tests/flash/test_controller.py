@@ -37,7 +37,7 @@ def statuses(counts):
 def test_every_answer_of_random_traffic_is_the_right_one(name, seeds, transactions):
     total = soak(name, seeds, transactions)
     assert {"0", "1", "3", "10", "13"} <= statuses(total.reads)
-    assert {"0", "1", "2", "3", "4", "5", "6/1", "9", "13"} <= statuses(total.writes)
+    assert {"0", "1", "2", "3", "5", "6/1", "13"} <= statuses(total.writes)
     assert total.compared > transactions
 
 

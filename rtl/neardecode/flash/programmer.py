@@ -69,8 +69,13 @@ class PageData(data.StructLayout):
 class _Closing(enum.Enum, shape=2):
     IDLE = 0
     CLOSE = 1
-    KILL = 2
-    ERASE = 3
+    CLOSED = 2
+
+
+class _Preparing(enum.Enum, shape=2):
+    IDLE = 0
+    KILL = 1
+    ERASE = 2
 
 
 class _Copying(enum.Enum, shape=2):
@@ -85,6 +90,7 @@ class ProgrammingInterface(wiring.PureInterface):
 
     start: data.View
     starting: Signal
+    preparing: Signal
     started: Signal
     started_unit: Signal
     erases: Signal
@@ -97,8 +103,8 @@ class Programming(wiring.Signature):
 
     Members:
         start: Out(`UnitPage`). Shut its bank, and erase its block if its page is page 0; while
-            not ``starting``.
-        starting: In(1).
+            not ``starting``, or where it is shut already, while not ``preparing``.
+        starting, preparing: In(1).
         started: In(1). In this cycle that is done; ``started_unit`` is erasing if ``erases``.
         started_unit, erases: In.
         copy: Out(`UnitPage`). Program it; while not ``copying``.
@@ -110,6 +116,7 @@ class Programming(wiring.Signature):
             {
                 "start": Out(UnitPage(config)),
                 "starting": In(1),
+                "preparing": In(1),
                 "started": In(1),
                 "started_unit": In(exact_log2(host_of(config).units)),
                 "erases": In(1),
@@ -124,11 +131,11 @@ class Programming(wiring.Signature):
 
 
 class Programmer(wiring.Component):
-    """Two sequencers: one shuts a bank and erases, the other one moves a page.
+    """Three sequencers: one shuts a bank, one drops stale copies and erases, one moves a page.
 
-    They do not wait for each other, so that a bank that has been erased gets its page while
-    another one's readers take their time. Page 0 of a block stands for the whole block: it is
-    erased, and its page is moved only when that ended.
+    Of these only the first waits for readers. A bank that is shut gets its erase and its page
+    whatever another one's readers wait for, which may be that very bank. Page 0 of a block stands
+    for the whole block: it is erased, and its page is moved only when that ended.
 
     Latency: ``close`` rises in the cycle after ``start``, ``bus_request`` in the one after
     ``copy``; the first beat is offered two cycles after the operation was taken. Rate: one beat a
@@ -186,7 +193,7 @@ class Programmer(wiring.Component):
         )
 
     def elaborate(self, platform) -> Module:
-        """Two state machines, and one register of operations between them."""
+        """Three state machines, and one register of operations between them."""
         m = Module()
         control = self.control
         page_bits = exact_log2(self._host.pages_a_block)
@@ -197,39 +204,47 @@ class Programmer(wiring.Component):
             m.d.sync += self.operations.valid.eq(0)
 
         closing = Signal(_Closing)
+        closed = Signal(UnitPage(self._config))
+        preparing = Signal(_Preparing)
         shut = Signal(UnitPage(self._config))
         erases = Signal()
         erase_now = Signal()
+        restart = control.start.en & control.start.shut
         m.d.comb += [
             control.starting.eq(closing != _Closing.IDLE),
+            control.preparing.eq(preparing != _Preparing.IDLE),
             erases.eq(shut.row[:page_bits] == 0),
             self.close.eq(closing == _Closing.CLOSE),
-            self.close_bank.eq(shut.bank),
-            self.kill.en.eq(closing == _Closing.KILL),
+            self.close_bank.eq(closed.bank),
+            self.kill.en.eq(preparing == _Preparing.KILL),
             self.kill.bank.eq(shut.bank),
             self.kill.row.eq(shut.row),
             self.kill.block.eq(erases),
-            erase_now.eq((closing == _Closing.ERASE) & operation_free),
+            erase_now.eq((preparing == _Preparing.ERASE) & operation_free),
             control.started.eq(erase_now | (self.kill.en & ~erases)),
             control.started_unit.eq(shut.unit),
             control.erases.eq(erases),
         ]
         with m.Switch(closing):
-            with m.Case(_Closing.IDLE), m.If(control.start.en):
-                m.d.sync += shut.eq(control.start)
-                with m.If(control.start.shut):
-                    m.d.sync += closing.eq(_Closing.KILL)
-                with m.Else():
-                    m.d.sync += closing.eq(_Closing.CLOSE)
+            with m.Case(_Closing.IDLE), m.If(control.start.en & ~restart):
+                m.d.sync += [closed.eq(control.start), closing.eq(_Closing.CLOSE)]
             with m.Case(_Closing.CLOSE), m.If(self.closed):
-                m.d.sync += closing.eq(_Closing.KILL)
-            with m.Case(_Closing.KILL):
-                with m.If(erases):
-                    m.d.sync += closing.eq(_Closing.ERASE)
-                with m.Else():
-                    m.d.sync += closing.eq(_Closing.IDLE)
-            with m.Case(_Closing.ERASE), m.If(operation_free):
+                m.d.sync += closing.eq(_Closing.CLOSED)
+            with m.Case(_Closing.CLOSED), m.If((preparing == _Preparing.IDLE) & ~restart):
                 m.d.sync += closing.eq(_Closing.IDLE)
+        with m.Switch(preparing):
+            with m.Case(_Preparing.IDLE):
+                with m.If(restart):
+                    m.d.sync += [shut.eq(control.start), preparing.eq(_Preparing.KILL)]
+                with m.Elif(closing == _Closing.CLOSED):
+                    m.d.sync += [shut.eq(closed), preparing.eq(_Preparing.KILL)]
+            with m.Case(_Preparing.KILL):
+                with m.If(erases):
+                    m.d.sync += preparing.eq(_Preparing.ERASE)
+                with m.Else():
+                    m.d.sync += preparing.eq(_Preparing.IDLE)
+            with m.Case(_Preparing.ERASE), m.If(operation_free):
+                m.d.sync += preparing.eq(_Preparing.IDLE)
 
         copying = Signal(_Copying)
         page = Signal(UnitPage(self._config))

@@ -91,7 +91,7 @@ class UnitSteps(wiring.Component):
         facts: In(`UnitFacts`).
         halt: In(1). Nothing starts.
         erase_only: In(1). Blocks are erased, no pages programmed.
-        starting, copying, answering: In(1). That is busy with another unit.
+        starting, preparing, copying, answering: In(1). That is busy with another unit.
         retired: In. What the record says of the block, or the replacement.
         step: Out(`UnitStep`).
     """
@@ -101,6 +101,7 @@ class UnitSteps(wiring.Component):
     halt: Signal
     erase_only: Signal
     starting: Signal
+    preparing: Signal
     copying: Signal
     answering: Signal
     retired: Signal
@@ -114,6 +115,7 @@ class UnitSteps(wiring.Component):
                 "halt": In(1),
                 "erase_only": In(1),
                 "starting": In(1),
+                "preparing": In(1),
                 "copying": In(1),
                 "answering": In(1),
                 "retired": In(3),
@@ -173,7 +175,7 @@ class UnitSteps(wiring.Component):
                     m.d.comb += step.events.timeouts.eq(1)
             with m.Case(UnitState.STARTING), m.If(may_start):
                 self._look_up(m, Turn.START)
-            with m.Case(UnitState.RESTARTING), m.If(~self.starting):
+            with m.Case(UnitState.RESTARTING), m.If(~self.preparing):
                 self._look_up(m, Turn.START)
             with m.Case(UnitState.ERASING), m.If(facts.done):
                 m.d.comb += step.seen.eq(1)
@@ -212,13 +214,15 @@ class UnitSteps(wiring.Component):
                 m.d.comb += step.answer.eq(facts.listed & ~self.answering)
 
     def _add_start(self, m: Module) -> None:
-        with m.If(self.retired == 0):
+        restarting = self.facts.state == UnitState.RESTARTING
+        # Another bank may have been shut since the visit; then the next visit tries again.
+        with m.If((self.retired == 0) & ~(restarting & self.preparing)):
             self._move(m, UnitState.CLOSING)
             m.d.comb += self.step.start.eq(1)
-        with m.Else():
+        with m.If(self.retired != 0):
             # The whole bank was retired since, or a secure erase comes to a retired block.
             self._end(m, WriteStatus.RETIRED, self.retired, later=2)
-            m.d.comb += self.step.reopen.eq(self.facts.state == UnitState.RESTARTING)
+            m.d.comb += self.step.reopen.eq(restarting)
 
     def _add_restore(self, m: Module) -> None:
         erasing = self.facts.state == UnitState.ERASE_FAILED

@@ -281,6 +281,7 @@ class WriteControl(wiring.Component):
             steps.halt.eq(self.halt),
             steps.erase_only.eq(self._erasing_zones),
             steps.starting.eq(programmer.starting),
+            steps.preparing.eq(programmer.preparing),
             steps.copying.eq(programmer.copying),
             steps.answering.eq(gatherer.answering),
             steps.retired.eq(Mux(self._turn == Turn.RESTORE, replacement, self.checked.retired)),

@@ -1,14 +1,19 @@
 """neardecode bench flash --soak: whole channel controllers under random traffic."""
 
+import os
 import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import typer
+from rich.progress import track
 from rich.table import Table
 
 from neardecode_testbench.cli.output import console, write_json
 from neardecode_testbench.drive.backends import simulate
+from neardecode_testbench.drive.native import NativeRunner
 from neardecode_testbench.scenarios.flash.controller import controller_design
 from neardecode_testbench.scenarios.flash.soak import VARIANTS, Episode, EpisodeResult
 
@@ -20,27 +25,35 @@ MOST_SHOWN = 20
 
 
 def soak_controllers(soak: int, seed: int, quiet: bool, json: Path | None) -> None:
-    """Plays random traffic and checks every answer, shared out over the variants.
+    """Plays random traffic and checks every answer, shared out over the variants and the cores.
 
     Raises:
         Exit: with 1 if anything was not as it should be; each line says what.
     """
     results = {name: EpisodeResult() for name in VARIANTS}
-    seconds = 0.0
     share = -(-soak // len(VARIANTS))
-    for name, variant in VARIANTS.items():
-        design = controller_design(variant.config, faults=variant.faults)
-        design.files()
-        result, episode = results[name], 0
-        while result.transactions < share and not result.differences:
-            wanted = min(EPISODE, share - result.transactions)
-            began = time.perf_counter()
-            result.add(simulate(design, Episode(variant, seed + episode, wanted), "native"))
-            # The first one of a channel may have to build it.
-            seconds += time.perf_counter() - began
-            episode += 1
+    for variant in VARIANTS.values():
+        # Built once, before the cores share it.
+        NativeRunner(controller_design(variant.config, faults=variant.faults)).close()
+    jobs = [
+        (name, seed + index, min(EPISODE, share - start))
+        for index, start in enumerate(range(0, share, EPISODE))
+        for name in VARIANTS
+    ]
+    began = time.perf_counter()
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
+        running = {pool.submit(_episode, *job): job for job in jobs}
+        done = track(as_completed(running), "Episodes", len(jobs), console=console, disable=quiet)
+        for future in done:
+            name, episode_seed, _ = running[future]
+            result = future.result()
+            results[name].add(result)
             for difference in result.differences[:MOST_SHOWN]:
-                typer.echo(f"{name}, seed {seed + episode - 1}: {difference}", err=True)
+                typer.echo(f"{name}, seed {episode_seed}: {difference}", err=True)
+            if result.differences:
+                pool.shutdown(cancel_futures=True)
+                break
+    seconds = time.perf_counter() - began
     total = EpisodeResult()
     for result in results.values():
         total.add(result)
@@ -59,6 +72,12 @@ def soak_controllers(soak: int, seed: int, quiet: bool, json: Path | None) -> No
     )
     if total.differences:
         raise typer.Exit(1)
+
+
+def _episode(name: str, seed: int, transactions: int) -> EpisodeResult:
+    variant = VARIANTS[name]
+    design = controller_design(variant.config, faults=variant.faults)
+    return simulate(design, Episode(variant, seed, transactions), "native")
 
 
 def _told(result: EpisodeResult) -> dict[str, Any]:

@@ -132,6 +132,8 @@ class WriteBench:
         flash: The pages programmed, by bank and physical row.
         programmed: The pages programmed in each physical block since its erase.
         most_at_once: Most banks that operated at a time.
+        host_stalled: No data is sent.
+        withheld: The readers of a bank that is to be shut do not come to an end.
         held_after_end: Reads of a unit's buffer after its fate was known.
     """
 
@@ -154,6 +156,7 @@ class WriteBench:
         self.erasing_zones = False
         self.busy = 0
         self.host_stalled = False
+        self.withheld = False
         self._packers = {
             "probe": Packer(UnitProbe(config)),
             "probed": Packer(UnitProbed(config)),
@@ -364,8 +367,8 @@ class WriteBench:
     def _drive_read_path(self, levels: dict[str, int]) -> None:
         if self._closing is not None:
             bank, delay = self._closing
-            if delay:
-                self._closing = (bank, delay - 1)
+            if delay or self.withheld:
+                self._closing = (bank, max(delay - 1, 0))
             else:
                 levels["closed"] = 1
 

@@ -387,8 +387,17 @@ class Specification:
         self._old.append(unit)
         _, block, _ = self._block(unit.page)
         block.units.remove(unit)
-        if unit.root is None:
-            self._change(block, unit)
+        if unit.root is not None:
+            return
+        self._change(block, unit)
+        if unit.fate is None or unit.fate[0] in (0, 6):
+            return
+        # A unit of nothing but torn writes has nobody to tell that it ended with this one.
+        low = self._window(unit)[0]
+        for other in list(block.units):
+            if other.fate is None and other.place > unit.place and other.last < low:
+                other.root = unit
+                self._apply(other)
 
     @staticmethod
     def _change(block: _Block, unit: Unit) -> None:

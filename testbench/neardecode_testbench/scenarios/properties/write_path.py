@@ -86,7 +86,7 @@ class WriteControlProperties(Elaboratable):
         for name in ("overlap", "room", "answering", "complete", "listed", "settled"):
             value = getattr(gatherer, name)
             m.d.comb += value.eq(AnySeq(len(value)))
-        for name in ("starting", "started", "started_unit", "erases", "copying"):
+        for name in ("starting", "preparing", "started", "started_unit", "erases", "copying"):
             value = getattr(programmer, name)
             m.d.comb += value.eq(AnySeq(len(value)))
         payload = Value.cast(control.opens.payload)
