@@ -413,6 +413,31 @@ def test_a_replacement_is_erased_while_another_bank_waits_for_its_readers():
     assert answers(script, settings)[0] == [OK, OK]
 
 
+@pytest.mark.parametrize("row", [0, 1])
+def test_a_bank_is_shut_in_any_cycle_around_the_start_of_a_replacement(row):
+    settings = WriteSettings(
+        stalls=0, gather_cycles=5000, close_cycles=0, replace_cycles=0, erase_cycles=40, probes=0
+    )
+    for later in range(20):
+
+        def script(write, bench, later=later):
+            for earlier in range(row):
+                write(1, earlier)
+                bench.finish()
+            write(0, 0)
+            bench.run(300, lambda: bool(bench.banks))
+            failing(bench, 0)
+            bench.withheld = True
+            write(1, row)
+            bench.run(300, lambda: bool(bench.events["erase_failures"]))
+            bench.run(later)
+            bench.withheld = False
+
+        given, bench = answers(script, settings)
+        assert given == [OK] * (row + 2)
+        assert bench.events["erase_failures"] == 1
+
+
 def test_a_block_without_a_replacement_is_retired():
     def script(write, bench):
         write(0, 0)

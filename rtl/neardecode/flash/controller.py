@@ -210,7 +210,8 @@ class ChannelController(wiring.Component):
             engine.close.bank.eq(path.close_bank),
             engine.reopen.valid.eq(path.reopen.en),
             engine.reopen.bank.eq(path.reopen.bank),
-            engine.hold.eq(path.bus_request),
+            # The encoder still gives beats when the last one has left the write path.
+            engine.hold.eq(path.bus_request | lanes.writing),
             *(
                 getattr(engine.kill, name).eq(getattr(path.kill, name))
                 for name in ("en", "bank", "row", "block")

@@ -31,6 +31,7 @@ class DieLanes(wiring.Component):
     Members:
         page: In(stream of `PageData`). A page to program.
         write_valid, write_beat: Out. As in `CoreDieBus`.
+        writing: Out(1). A page that was begun has not left whole.
         arrives, beat: In. From the dies.
         arrived: Out(1). A beat of a page came.
         data: Out(`DataBeat`). It, with its lanes in their logical order.
@@ -45,6 +46,7 @@ class DieLanes(wiring.Component):
     page: stream.Interface
     write_valid: Signal
     write_beat: data.View
+    writing: Signal
     arrives: Signal
     beat: data.View
     arrived: Signal
@@ -61,6 +63,7 @@ class DieLanes(wiring.Component):
             "page": In(stream.Signature(PageData(config.beat_bytes))),
             "write_valid": Out(1),
             "write_beat": Out(DataBeat(config.lanes)),
+            "writing": Out(1),
             "arrives": In(1),
             "beat": In(DataBeat(config.lanes)),
             "arrived": Out(1),
@@ -98,6 +101,9 @@ class DieLanes(wiring.Component):
                 outgoing.eq(encoder.o.payload),
             ]
         last = count == config.page_beats - 1
+        m.d.sync += self.writing.eq(
+            (self.writing | (self.page.valid & self.page.ready)) & ~(leaves & last)
+        )
         with m.If(leaves):
             m.d.sync += count.eq(Mux(last, 0, count + 1))
         m.d.comb += [

@@ -42,7 +42,8 @@ class WriteControl(wiring.Component):
 
     One unit is visited a cycle, in turn, and makes one step at most; so time limits are noticed
     up to a lap late, a lap being as many cycles as there are units, plus two for each command that
-    was checked meanwhile. A command's check takes two cycles and a visit comes between two checks.
+    was checked meanwhile. A command's check takes two cycles, and a visit comes between
+    two checks.
     Whatever needs the block table is done one after another, so nothing that was looked up is old.
 
     A unit is *live* until its fate is known; only then readers and commands find its page, and

@@ -39,7 +39,7 @@ __all__ = ["WritePath"]
 class WritePath(wiring.Component):
     """Gathers pages out of writes, programs them in order, and tells how each write ended.
 
-    A command is accepted when its fate at this point is known, two cycles after its check began;
+    A command is accepted when its fate at this point is known, in the cycle after its check began;
     the probe of the very next cycle sees it. It waits for nothing but a lap of the units and room
     in the list of commands whose data has not come. Every command accepted is answered once, after
     its data.

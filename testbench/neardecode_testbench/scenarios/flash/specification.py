@@ -111,6 +111,7 @@ class Specification:
         self.admin = admin_model.AdminModel(flash, config.clock_ghz, self.around)
         self._blocks: dict[Name, _Block] = defaultdict(_Block)
         self._units: list[Unit] = []
+        self._refused_first = False
         self._old: list[Unit] = []
         self._unsure: list[tuple[int, int]] = []
         self._reads: dict[tuple[int, int], list[Command]] = {}
@@ -167,27 +168,32 @@ class Specification:
             self._flash(commands)
             return len(self.differences) - before
 
-        choices: list[int] = []
-        least = unexplained(choices)
-        tries, better = 0, True
-        while least and better and tries < MOST_ASSUMPTIONS:
-            better = False
-            made = list(self._made)
-            for place, count in enumerate(made):
-                for value in range(count):
-                    given = (choices + [0] * len(made))[: len(made)]
-                    if value == given[place] or tries >= MOST_ASSUMPTIONS:
-                        continue
-                    given[place] = value
-                    tries += 1
-                    rest = unexplained(given)
-                    if rest < least:
-                        choices, least, better = given, rest, True
+        # Where a write may have joined a page or have been refused beside it, all of them once
+        # the one way and once the other: they mostly share their reason.
+        for self._refused_first in (False, True):
+            choices: list[int] = []
+            least = unexplained(choices)
+            tries, better = 0, True
+            while least and better and tries < MOST_ASSUMPTIONS:
+                better = False
+                made = list(self._made)
+                for place, count in enumerate(made):
+                    for value in range(count):
+                        given = (choices + [0] * len(made))[: len(made)]
+                        if value == given[place] or tries >= MOST_ASSUMPTIONS:
+                            continue
+                        given[place] = value
+                        tries += 1
+                        rest = unexplained(given)
+                        if rest < least:
+                            choices, least, better = given, rest, True
+                            break
+                    if better:
                         break
-                if better:
-                    break
-            if not better:
-                unexplained(choices)
+                if not better:
+                    unexplained(choices)
+            if not least:
+                return
 
     def _saved(self) -> tuple:
         blocks = {name: (b.next_page, b.failed) for name, b in self._blocks.items()}
@@ -463,7 +469,10 @@ class Specification:
             if possible:
                 ways.append((over, unit, root))
         if ways:
-            ways.sort(key=lambda way: self._is_unlikely(command, way))
+            if self._refused_first:
+                ways.sort(key=lambda way: way is not None)
+            else:
+                ways.sort(key=lambda way: self._is_unlikely(command, way))
             way = ways[self._choice(len(ways))]
             if way is None:
                 if actions:
