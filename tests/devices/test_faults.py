@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from neardecode.config import PRESETS
+from neardecode.config import PRESETS, Ecc, Flash
 from neardecode.verilog import to_verilog
 from neardecode_testbench.benches.amaranth_sim import play
 from neardecode_testbench.devices.board import Board
@@ -232,11 +232,10 @@ def test_a_board_for_decode_carries_nothing_that_goes_wrong():
     assert "generator" not in to_verilog(board, "dut")
 
 
-def test_a_channel_s_bench_has_the_ports_of_its_dies(flash_with):
-    def ports(sections):
-        bench = ChannelBench(flash_with(sections), SENSE, PROGRAM, ERASE)
+def test_a_channel_s_bench_has_the_ports_of_its_dies():
+    def ports(flash):
+        bench = ChannelBench(flash, SENSE)
         return set(bench.signature.members) - set(bench.channel.signature.members)
 
-    assert ports("ecc") == {"storage", "faults", "flipped"}
-    assert ports("host") == {"storage", "records", "faults", "flipped", "violated"}
-    assert ports("repair") == {"storage", "faulty", "violated"}
+    assert ports(Flash()) == {"storage"}
+    assert ports(Flash(ecc=Ecc())) == {"storage", "faults", "flipped"}

@@ -81,7 +81,7 @@ async def serve(dut, name: str) -> None:
     memory: dict[int, int] = {}
     while True:
         await RisingEdge(dut.clk)
-        if int(port["valid"].value):
+        if not int(dut.rst.value) and int(port["valid"].value):
             address = int(port["address"].value)
             if int(port["write"].value):
                 memory[address] = int(port["write_data"].value)
@@ -127,7 +127,7 @@ class Channel:
         for port in os.environ["NEARDECODE_INPUTS"].split():
             getattr(dut, port).value = 0
         dut.rst.value = 1
-        cocotb.start_soon(Clock(dut.clk, 2, "ns").start())
+        cocotb.start_soon(Clock(dut.clk, 2, "ns").start(start_high=False))
         for name in ("storage", "records"):
             cocotb.start_soon(serve(dut, name))
         # Its types say less of it than it does.

@@ -14,9 +14,7 @@ __all__ = ["Board"]
 
 
 class Board(wiring.Component):
-    """A chip and the NAND core dies of its channels.
-
-    Without a host nothing goes wrong in the dies, and none of that is built.
+    """A chip and the NAND core dies of its channels, in which nothing goes wrong.
 
     Parameters:
         config: A configuration.
@@ -24,38 +22,26 @@ class Board(wiring.Component):
     Members:
         commands, activations, results, counting, counter_address, counter_value: As the chip's.
         storage: Out(`StoragePort`), one a channel.
-        records, faults: As the dies', one a channel; only with a host.
     """
 
     commands: stream.Interface
     activations: stream.Interface
     results: stream.Interface
     storage: Sequence
-    records: Sequence
-    faults: Sequence
     counting: Signal
     counter_address: Signal
     counter_value: Signal
 
     def __init__(self, config: Config):
         self.chip = Chip(config)
-        flash = config.flash
         self._dies = [
-            NandDies(
-                flash,
-                config.sense_cycles,
-                config.cycles(flash.program_ns),
-                config.cycles(flash.erase_ns),
-                faults=flash.host is not None,
-            )
-            for _ in range(flash.channels)
+            NandDies(config.flash, config.sense_cycles, faults=False)
+            for _ in range(config.flash.channels)
         ]
         members = dict(self.chip.signature.members)
         del members["dies"]
-        ports = self._dies[0].signature.members
-        self._ports = [name for name in ("storage", "records", "faults") if name in ports]
-        members |= {name: ports[name].array(flash.channels) for name in self._ports}
-        super().__init__(members)
+        port = self._dies[0].signature.members["storage"]
+        super().__init__({**members, "storage": port.array(config.flash.channels)})
 
     def elaborate(self, platform) -> Module:
         """Wire the dies to the chip."""
@@ -71,6 +57,5 @@ class Board(wiring.Component):
         for channel, dies in enumerate(self._dies):
             m.submodules[f"dies{channel}"] = dies
             connect(m, chip.dies[channel], dies.bus)
-            for name in self._ports:
-                connect(m, getattr(dies, name), flipped(getattr(self, name)[channel]))
+            connect(m, dies.storage, flipped(self.storage[channel]))
         return m

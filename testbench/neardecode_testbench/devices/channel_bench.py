@@ -19,34 +19,25 @@ class ChannelBench(wiring.Component):
     Parameters:
         config: The flash section of a configuration.
         sense_cycles: tR.
-        program_cycles, erase_cycles: tPROG and tBERS, where there is a host.
 
     Members:
         requests, beats, counting, cycles, events: As the channel's.
-        storage, records, faults, faulty, flipped, violated: As the dies', where they exist.
+        storage: As the dies'.
+        faults, flipped: As the dies', where there is error correction.
     """
 
     requests: stream.Interface
     beats: stream.Interface
     storage: StorageInterface
-    records: StorageInterface
     faults: FaultsInterface
-    faulty: Signal
     flipped: Signal
-    violated: Signal
     counting: Signal
     cycles: data.View
     events: data.View
 
-    def __init__(
-        self,
-        config: Flash,
-        sense_cycles: int,
-        program_cycles: int | None = None,
-        erase_cycles: int | None = None,
-    ):
+    def __init__(self, config: Flash, sense_cycles: int):
         self.channel = FlashChannel(config)
-        self.dies = NandDies(config, sense_cycles, program_cycles, erase_cycles)
+        self.dies = NandDies(config, sense_cycles)
         members = {**self.channel.signature.members, **self.dies.signature.members}
         del members["dies"], members["bus"]
         super().__init__(members)
@@ -59,14 +50,10 @@ class ChannelBench(wiring.Component):
         connect(m, channel=channel.requests, edge=flipped(self.requests))
         connect(m, channel=channel.beats, edge=flipped(self.beats))
         connect(m, channel.dies, dies.bus)
-        for name in ("storage", "records", "faults"):
-            if name in dies.signature.members:
-                connect(m, getattr(dies, name), flipped(getattr(self, name)))
-        for name in ("flipped", "violated"):
-            if name in dies.signature.members:
-                m.d.comb += getattr(self, name).eq(getattr(dies, name))
-        if "faulty" in dies.signature.members:
-            m.d.comb += dies.faulty.eq(self.faulty)
+        connect(m, dies.storage, flipped(self.storage))
+        if "faults" in dies.signature.members:
+            connect(m, dies.faults, flipped(self.faults))
+            m.d.comb += self.flipped.eq(dies.flipped)
         m.d.comb += [
             channel.counting.eq(self.counting),
             self.cycles.eq(channel.cycles),
