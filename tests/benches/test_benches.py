@@ -70,8 +70,6 @@ def results(path):
     [(bench, variant) for bench in BENCHES for variant in VARIANTS.get(bench, (None,))],
 )
 def test_a_bench_passes(bench, variant, simulator, tmp_path):
-    if (bench, simulator) == ("controller_axi", "icarus"):
-        pytest.skip("Icarus 11 does not settle on the whole controller")
     module = f"neardecode_testbench.benches.{bench}"
     imported = importlib.import_module(module)
     design = imported.DESIGN if variant is None else imported.DESIGNS[variant]

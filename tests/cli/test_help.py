@@ -13,6 +13,8 @@ COMMANDS = [
     ("config", "show"),
     ("config", "check"),
     ("model", "fetch"),
+    ("bench", "ecc"),
+    ("bench", "flash"),
     ("bench", "native"),
 ]
 

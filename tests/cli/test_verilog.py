@@ -4,13 +4,19 @@ import re
 import pytest
 
 from neardecode.chip import counter_names
-from neardecode.config import PRESETS
+from neardecode.config import PRESETS, Host, dumps
 from neardecode_testbench.cli.blocks import BLOCKS
 
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_a_block_becomes_verilog_with_its_name(neardecode, in_folder, block):
-    result = neardecode("verilog", block, "--config", "tiny", "--json", "-")
+    config = "tiny"
+    if block == "channel_controller":
+        config = in_folder.parent / "host.toml"
+        host = Host(zones=2, pages_a_block=8, id_bits=4, units=2, reads=8, writes=8)
+        flash = PRESETS["tiny"].flash.model_copy(update={"host": host})
+        config.write_text(dumps(PRESETS["tiny"].model_copy(update={"flash": flash})))
+    result = neardecode("verilog", block, "--config", config, "--json", "-")
     assert (result.status, result.err) == (0, "")
     results = json.loads(result.out)
     text = (in_folder / f"{block}.sv").read_text()

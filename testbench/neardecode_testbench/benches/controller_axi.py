@@ -344,6 +344,44 @@ async def pages_are_read_while_others_are_written(dut):
 
 
 @cocotb.test()
+async def a_read_sees_the_write_before_it(dut):
+    """In the scratchpad before its data came, in a page before it is whole and long after."""
+    channel = Channel(dut, 8)
+    await channel.start()
+    master = channel.master
+    user = PacketType.SCRATCHPAD.value
+    for _ in range(4):
+        data = channel.chance.randbytes(PAGE)
+        master.write_if.w_channel.pause = True
+        master.init_write(0, data, user=user)
+        while not (int(dut.s_axi_awvalid.value) and int(dut.s_axi_awready.value)):
+            await RisingEdge(dut.clk)
+        event = master.init_read(0, PAGE, user=user)
+        await ClockCycles(dut.clk, 20)
+        master.write_if.w_channel.pause = False
+        await event.wait()
+        assert event.data.data == data
+
+    page, half = channel.chance.randbytes(PAGE), PAGE // 2
+    master.init_write(address(0, 0), page[:half])
+    await ClockCycles(dut.clk, 60)
+    master.read_if.r_channel.pause = True
+    events = [master.init_read(address(0, 0), half) for _ in range(4)]
+    await ClockCycles(dut.clk, 60)
+    await master.write(address(0, 0, half // BEAT), page[half:])
+    # Other pages want its buffer.
+    for row in (0, 1):
+        await channel.write_pages([(bank, row) for bank in range(1, BANKS)])
+    master.read_if.r_channel.pause = False
+    for event in events:
+        await event.wait()
+        assert event.data.data == page[:half]
+    channel.pages[0, 0] = page
+    await channel.read_pages(10, sorted(channel.pages))
+    await channel.end()
+
+
+@cocotb.test()
 async def a_block_is_written_anew(dut):
     """Its old pages are gone with the first new one."""
     channel = Channel(dut, 4)

@@ -38,7 +38,7 @@ def show(source: Source = "demo", json: JsonOption = None) -> None:
     config = load(source)
     if json is None:
         sys.stdout.write(dumps(config))
-    write_json(json, {**config.model_dump(), "derived": _derived(config)})
+    write_json(json, {**config.model_dump(exclude_none=True), "derived": _derived(config)})
 
 
 @commands.command()
