@@ -11,6 +11,7 @@ from amaranth.utils import ceil_log2, exact_log2
 from neardecode.config import Flash
 from neardecode.flash.axi import AxiAddress
 from neardecode.flash.status import AdminStatus, PacketType, ReadStatus
+from neardecode.flash.write_ports import host_of
 
 __all__ = ["Command", "CommandDecoder", "Source"]
 
@@ -45,18 +46,18 @@ class Command(data.StructLayout):
     """
 
     def __init__(self, config: Flash, tag_bits: int):
-        assert config.host is not None
+        host = host_of(config)
         super().__init__(
             {
                 "source": Source(),
-                "axi": AxiAddress(config.host),
+                "axi": AxiAddress(host),
                 "type": PacketType,
                 "bank": unsigned(ceil_log2(config.banks)),
                 "row": unsigned(ceil_log2(config.pages_a_bank)),
                 "first": unsigned(
                     max(
                         ceil_log2(config.page_beats),
-                        ceil_log2(config.host.scratchpad_bytes // config.beat_bytes),
+                        ceil_log2(host.scratchpad_bytes // config.beat_bytes),
                     )
                 ),
                 "beats": unsigned(7),
@@ -102,15 +103,13 @@ class CommandDecoder(wiring.Component):
     status: Signal
 
     def __init__(self, config: Flash):
-        if config.host is None:
-            raise ValueError("config must have host")
         self._config = config
-        self._host = config.host
+        self._host = host_of(config)
         fields = Command(config, 0).members
         names = ("type", "bank", "row", "first", "beats", "stage", "batch", "status")
         super().__init__(
             {
-                "axi": In(AxiAddress(config.host)),
+                "axi": In(AxiAddress(self._host)),
                 "write": In(1),
                 "enabled": In(1),
                 **{name: Out(fields[name]) for name in names},

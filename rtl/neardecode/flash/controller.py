@@ -28,6 +28,7 @@ from neardecode.flash.status import ReadStatus
 from neardecode.flash.thermal import ThermalGovernor
 from neardecode.flash.waiters import Waiters
 from neardecode.flash.write_path import WritePath
+from neardecode.flash.write_ports import host_of
 from neardecode.lib.counters import CycleCounters, EventCounters
 from neardecode.lib.fifo import StreamFIFO
 from neardecode.lib.page import PageBeat, PageRequest
@@ -77,10 +78,8 @@ class ChannelController(wiring.Component):
     events: data.View
 
     def __init__(self, config: Flash, clock_ghz: float):
-        if config.host is None:
-            raise ValueError("config must have host")
         self._config = config
-        self._host = config.host
+        self._host = host_of(config)
         self._orders = 4 * config.banks - 1
         self._cycles = CycleCounters(ChannelCause)
         self._events = EventCounters(ChannelEvent)
@@ -90,7 +89,7 @@ class ChannelController(wiring.Component):
         super().__init__(
             {
                 **repair,
-                "axi": In(AxiPort(config.host, config.beat_bytes)),
+                "axi": In(AxiPort(self._host, config.beat_bytes)),
                 "requests": In(stream.Signature(PageRequest(ceil_log2(config.pages)))),
                 "beats": Out(stream.Signature(PageBeat(config.beat_bytes))),
                 "dies": Out(CoreDieBus(config)),
@@ -212,10 +211,7 @@ class ChannelController(wiring.Component):
             engine.reopen.bank.eq(path.reopen.bank),
             # The encoder still gives beats when the last one has left the write path.
             engine.hold.eq(path.bus_request | lanes.writing),
-            *(
-                getattr(engine.kill, name).eq(getattr(path.kill, name))
-                for name in ("en", "bank", "row", "block")
-            ),
+            engine.kill.eq(path.kill),
         ]
 
         # Blocks.

@@ -25,6 +25,7 @@ from neardecode.flash.write_ports import (
     UnitProbe,
     UnitProbed,
     WriteOpen,
+    host_of,
 )
 
 __all__ = ["CommandFront"]
@@ -100,10 +101,8 @@ class CommandFront(wiring.Component):
     waiting: Signal
 
     def __init__(self, config: Flash):
-        if config.host is None:
-            raise ValueError("config must have host")
         self._config = config
-        self._host = host = config.host
+        self._host = host = host_of(config)
         super().__init__(
             {
                 "ar": In(stream.Signature(AxiAddress(host))),

@@ -12,6 +12,7 @@ from neardecode.flash.fill import PageOutcome
 from neardecode.flash.page_buffers import BufferRead, BufferReadInterface
 from neardecode.flash.page_table import Served, Ticket
 from neardecode.flash.status import PacketType, ReadStatus
+from neardecode.flash.write_ports import host_of
 from neardecode.lib.fifo import StreamFIFO
 from neardecode.lib.response_order import Opening, ResponseOrder
 
@@ -42,12 +43,12 @@ class OpenRead(data.StructLayout):
     """
 
     def __init__(self, config: Flash):
-        assert config.host is not None
-        place = max(Ticket(config).size, exact_log2(config.host.units))
-        beats = max(config.page_beats, config.host.scratchpad_bytes // config.beat_bytes)
+        host = host_of(config)
+        place = max(Ticket(config).size, exact_log2(host.units))
+        beats = max(config.page_beats, host.scratchpad_bytes // config.beat_bytes)
         super().__init__(
             {
-                "id": unsigned(config.host.id_bits),
+                "id": unsigned(host.id_bits),
                 "type": PacketType,
                 "page": unsigned(ceil_log2(config.pages)),
                 "kind": ReadKind,
@@ -118,10 +119,8 @@ class HostReads(wiring.Component):
     failed_page: Signal
 
     def __init__(self, config: Flash):
-        if config.host is None:
-            raise ValueError("config must have host")
         self._config = config
-        self._host = host = config.host
+        self._host = host = host_of(config)
         index = exact_log2(host.reads)
         width = 8 * config.beat_bytes
         admin = data.StructLayout({"data": unsigned(width), "status": unsigned(4), "info": 3})

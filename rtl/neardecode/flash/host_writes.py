@@ -9,6 +9,7 @@ from amaranth.utils import ceil_log2, exact_log2
 from neardecode.config import Flash
 from neardecode.flash.axi import AxiResponse, AxiWriteBeat, axi_response
 from neardecode.flash.status import PacketType, WriteStatus
+from neardecode.flash.write_ports import host_of
 from neardecode.lib.fifo import StreamFIFO
 from neardecode.lib.response_order import ResponseOrder
 
@@ -34,14 +35,14 @@ class OpenWrite(data.StructLayout):
     """
 
     def __init__(self, config: Flash):
-        assert config.host is not None
+        host = host_of(config)
         super().__init__(
             {
-                "id": unsigned(config.host.id_bits),
+                "id": unsigned(host.id_bits),
                 "type": PacketType,
                 "page": unsigned(ceil_log2(config.pages)),
                 "target": WriteTarget,
-                "first": unsigned(exact_log2(config.host.scratchpad_bytes // config.beat_bytes)),
+                "first": unsigned(exact_log2(host.scratchpad_bytes // config.beat_bytes)),
                 "beats": unsigned(9),
             }
         )
@@ -109,10 +110,8 @@ class HostWrites(wiring.Component):
     failed_page: Signal
 
     def __init__(self, config: Flash):
-        if config.host is None:
-            raise ValueError("config must have host")
         self._config = config
-        self._host = host = config.host
+        self._host = host = host_of(config)
         self._scratch_beats = host.scratchpad_bytes // config.beat_bytes
         beat = stream.Signature(AxiWriteBeat(config.beat_bytes))
         end = stream.Signature(WriteEnd(host.writes))

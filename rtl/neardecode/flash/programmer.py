@@ -7,9 +7,10 @@ from amaranth.utils import ceil_log2, exact_log2
 
 from neardecode.config import Flash
 from neardecode.flash.bus import Operation
+from neardecode.flash.page_table import Kill
 from neardecode.flash.write_ports import UnitRead, host_of
 
-__all__ = ["Kill", "PageData", "Programmer", "Programming", "ProgrammingInterface", "UnitPage"]
+__all__ = ["PageData", "Programmer", "Programming", "ProgrammingInterface", "UnitPage"]
 
 
 class UnitPage(data.StructLayout):
@@ -29,25 +30,6 @@ class UnitPage(data.StructLayout):
                 "bank": unsigned(ceil_log2(config.banks)),
                 "row": unsigned(ceil_log2(config.rows)),
                 "shut": unsigned(1),
-            }
-        )
-
-
-class Kill(data.StructLayout):
-    """Buffered copies that are stale, if ``en``.
-
-    Fields:
-        bank, row: The page, the row being the physical one.
-        block: Copies of any page of its block are.
-    """
-
-    def __init__(self, config: Flash):
-        super().__init__(
-            {
-                "en": unsigned(1),
-                "bank": unsigned(ceil_log2(config.banks)),
-                "row": unsigned(ceil_log2(config.rows)),
-                "block": unsigned(1),
             }
         )
 

@@ -14,7 +14,8 @@ from neardecode.flash.axi import AxiWriteBeat
 from neardecode.flash.bus import Operation, OperationEnd
 from neardecode.flash.gatherer import Gatherer
 from neardecode.flash.host_writes import WriteEnd
-from neardecode.flash.programmer import Kill, PageData, Programmer
+from neardecode.flash.page_table import Kill
+from neardecode.flash.programmer import PageData, Programmer
 from neardecode.flash.unit_buffers import UnitBuffers
 from neardecode.flash.write_control import WriteControl
 from neardecode.flash.write_ports import (

@@ -13,7 +13,8 @@ from neardecode.config import Flash
 from neardecode.flash.axi import AxiWriteBeat
 from neardecode.flash.bus import Operation, OperationEnd
 from neardecode.flash.host_writes import WriteEnd
-from neardecode.flash.programmer import Kill, PageData
+from neardecode.flash.page_table import Kill
+from neardecode.flash.programmer import PageData
 from neardecode.flash.status import Retired, WriteStatus
 from neardecode.flash.write_ports import (
     BankStrobe,
