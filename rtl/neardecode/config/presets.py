@@ -1,7 +1,9 @@
 """Configurations with names."""
 
+from neardecode.config.compute import Compute
+from neardecode.config.fabric import Fabric
 from neardecode.config.flash import Ecc, Flash, Host, Repair
-from neardecode.config.models import Compute, Config, Decode, Fabric
+from neardecode.config.models import Config, Decode
 
 __all__ = ["PRESETS"]
 

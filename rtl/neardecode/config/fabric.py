@@ -1,0 +1,20 @@
+"""Parameters of routers and links."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from neardecode.config.section import Section
+
+__all__ = ["Fabric"]
+
+
+class Fabric(Section):
+    """Routers and links."""
+
+    payload_bits: Annotated[int, Field(ge=64, le=512)] = 96
+    """Bits of a flit's payload."""
+    buffer_flits: Annotated[int, Field(ge=1, le=64)] = 8
+    """Flits of an input buffer, and so the credits of the link before it."""
+    link_latency: Annotated[int, Field(ge=0, le=64)] = 1
+    """Registers on a link in each direction, in cycles."""
