@@ -8,6 +8,7 @@ from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat, PageLayout, p
 from neardecode.config.models import TAG_BITS, Config, Decode
 from neardecode.config.presets import PRESETS
 from neardecode.config.toml import ConfigError, dumps, load, loads
+from neardecode.config.vector import Vector
 
 __all__ = [
     "BLOCK_ELEMENTS",
@@ -29,6 +30,7 @@ __all__ = [
     "Repair",
     "RouterCause",
     "SliceCause",
+    "Vector",
     "dumps",
     "load",
     "loads",
