@@ -6,7 +6,7 @@ segments' own, and bases make the largest error of a segment least.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import floor
 
@@ -80,7 +80,7 @@ def power_table(fraction_bits: int, mantissa_bits: int) -> LineTable:
     """
     index_bits = 4 if mantissa_bits <= 12 else 5
     low_bits = fraction_bits - index_bits
-    return _fit(
+    table = _fit(
         lambda f: 1 + f - 2.0**f,
         index_bits,
         low_bits,
@@ -89,6 +89,8 @@ def power_table(fraction_bits: int, mantissa_bits: int) -> LineTable:
         max(low_bits - 2, 0),
         0.0,
     )
+    # Two units are half of a mantissa's last place: with more, 2 ** 0 would be rounded below 1.
+    return replace(table, bases=(min(table.bases[0], 2), *table.bases[1:]))
 
 
 @cache
