@@ -48,7 +48,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neardecode.config import Compute, Vector
+from neardecode.config import Compute
+from neardecode.config.vector import Vector
 from neardecode_testbench.reference.arithmetic import (
     SoftmaxFormat,
     Words,
