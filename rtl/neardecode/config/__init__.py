@@ -1,6 +1,13 @@
 """Frozen, validated parameters of the hardware; the only package that everything may import."""
 
-from neardecode.config.causes import ChannelCause, ChannelEvent, LinkCause, RouterCause, SliceCause
+from neardecode.config.causes import (
+    ChannelCause,
+    ChannelEvent,
+    LinkCause,
+    RouterCause,
+    SliceCause,
+    SoftmaxCause,
+)
 from neardecode.config.compute import Compute
 from neardecode.config.fabric import Fabric
 from neardecode.config.flash import Ecc, Flash, Host, Repair
@@ -30,6 +37,7 @@ __all__ = [
     "Repair",
     "RouterCause",
     "SliceCause",
+    "SoftmaxCause",
     "Vector",
     "dumps",
     "load",

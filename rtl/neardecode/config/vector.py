@@ -21,8 +21,8 @@ class Vector(Section):
     """Bits of a score behind its binary point; a score is a power of two."""
     sum_fraction_bits: Annotated[int, Field(ge=16, le=30)] = 24
     """Bits of a softmax's sum behind its binary point."""
-    tile_rows: Annotated[int, Field(ge=2, le=4096)] = 512
-    """Most scores of a softmax's tile, and the depth of its buffer."""
+    tile_rows: Annotated[int, Field(ge=1, le=4096)] = 128
+    """Most scores of a softmax's tile; two fit its buffer."""
     tokens: Annotated[int, Field(ge=1, le=1 << 24)] = 65536
     """Most probabilities that a sum is made of."""
     word_bits: Annotated[int, Field(ge=16, le=32)] = 32

@@ -46,10 +46,12 @@ def test_at_eleven_bits_the_mean_error_of_a_power_is_below_a_30th_of_a_percent()
 
 
 def test_scores_are_rounded_and_clamped_to_a_whole_number():
-    words = scores_of(np.array([0, 511, 512, -512, -513, 1 << 40, -(1 << 40)]), 20, VECTOR)
+    words = scores_of(
+        np.array([0, 511, 512, -512, -513, 1 << 40, -(1 << 40), (-1 << 29) - 1]), 20, VECTOR
+    )
     largest = 511 << 10
-    assert words.values.tolist() == [0, 0, 1, 0, -1, largest, -(1 << 19)]
-    assert words.saturated.tolist() == [False] * 5 + [True, True]
+    assert words.values.tolist() == [0, 0, 1, 0, -1, largest, -(1 << 19), -(1 << 19)]
+    assert words.saturated.tolist() == [False] * 5 + [True] * 3
 
 
 @pytest.mark.parametrize("tile_rows", [1, 7, 64, 512])

@@ -98,14 +98,16 @@ class Merge(NamedTuple):
 def scores_of(accumulators: ArrayLike, fraction_bits: int, vector: Vector) -> Words:
     """Accumulators as scores: rounded to nearest, a half upwards, clamped to ``score_bits``.
 
-    The largest score is -2 ** k below the width's end, a whole number, so that no maximum
-    overflows.
+    The largest score is a whole number, so that no maximum overflows. An accumulator below the
+    least score counts as clamped even where it would have been rounded up to it.
     """
+    accumulators = np.asarray(accumulators, np.int64)
     rounded = shift_rounded(accumulators, fraction_bits - vector.score_fraction_bits)
-    words = clamp(rounded, vector.score_bits)
+    least = -(1 << vector.score_bits - 1)
     whole = ((1 << vector.maximum_bits - 1) - 1) << vector.score_fraction_bits
-    values = np.minimum(words.values, whole)
-    return Words(values, values != rounded)
+    dropped = fraction_bits - vector.score_fraction_bits
+    below = accumulators >> dropped if dropped > 0 else rounded
+    return Words(rounded.clip(least, whole), (below < least) | (rounded > whole))
 
 
 def power_of_two(fractions: ArrayLike, fraction_bits: int, mantissa_bits: int) -> Integers:
