@@ -5,9 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from neardecode.compute.softmax.layouts import RESCALE_BITS, Partial, Probability, Rescale, Score
-from neardecode.compute.softmax.power import PowerOfTwo
 from neardecode.compute.softmax.tiles import TileBuffer
 from neardecode.config import Config, SoftmaxCause
+from neardecode.lib.power import PowerOfTwo
 
 __all__ = ["Softmax"]
 

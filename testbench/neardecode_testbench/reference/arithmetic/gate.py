@@ -4,7 +4,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from neardecode.config.tables import reciprocal_table
-from neardecode.config.vector import RECIPROCAL_BITS, Vector
+from neardecode.config.vector import (
+    LOG2_E,
+    LOG2_E_BITS,
+    RECIPROCAL_BITS,
+    SIGMOID_FRACTION_BITS,
+    SIGMOID_MANTISSA_BITS,
+    SIGMOID_WHOLE_BITS,
+    Vector,
+)
 from neardecode_testbench.reference.arithmetic.fixed import (
     Integers,
     Words,
@@ -14,16 +22,7 @@ from neardecode_testbench.reference.arithmetic.fixed import (
 )
 from neardecode_testbench.reference.arithmetic.softmax import power_of_two
 
-__all__ = ["EXPONENT_FRACTION_BITS", "LOG2_E", "LOG2_E_BITS", "gate", "sigmoid"]
-
-EXPONENT_FRACTION_BITS = 12
-"""Fraction bits of an argument of the sigmoid."""
-LOG2_E_BITS = 14
-LOG2_E = round(np.log2(np.e) * 2**LOG2_E_BITS)
-"""log2(e), `LOG2_E_BITS` of it fraction."""
-POWER_BITS = 15
-"""Bits of the mantissa of a power of two inside the sigmoid."""
-LARGEST_ARGUMENT = 16 * (1 << EXPONENT_FRACTION_BITS) - 1
+__all__ = ["gate", "sigmoid"]
 
 
 def sigmoid(words: ArrayLike, vector: Vector) -> Integers:
@@ -39,14 +38,14 @@ def sigmoid(words: ArrayLike, vector: Vector) -> Integers:
         vector: the widths.
     """
     words = np.asarray(words, np.int64)
-    size = shift_rounded(np.abs(words), vector.word_fraction_bits - EXPONENT_FRACTION_BITS)
-    size = np.minimum(size, LARGEST_ARGUMENT)
+    size = shift_rounded(np.abs(words), vector.word_fraction_bits - SIGMOID_FRACTION_BITS)
+    size = np.minimum(size, (1 << SIGMOID_FRACTION_BITS + SIGMOID_WHOLE_BITS) - 1)
     exponent = size * LOG2_E >> LOG2_E_BITS
     # -exponent = -whole + fraction.
-    whole = -(-exponent >> EXPONENT_FRACTION_BITS)
-    fraction = -exponent & ((1 << EXPONENT_FRACTION_BITS) - 1)
-    mantissa = power_of_two(fraction, EXPONENT_FRACTION_BITS, POWER_BITS)
-    power = mantissa << RECIPROCAL_BITS - POWER_BITS + 1 >> whole
+    whole = -(-exponent >> SIGMOID_FRACTION_BITS)
+    fraction = -exponent & ((1 << SIGMOID_FRACTION_BITS) - 1)
+    mantissa = power_of_two(fraction, SIGMOID_FRACTION_BITS, SIGMOID_MANTISSA_BITS)
+    power = mantissa << RECIPROCAL_BITS - SIGMOID_MANTISSA_BITS + 1 >> whole
     # 1 + 1 is the one sum that the reciprocal's argument cannot hold.
     power = np.minimum(power, (1 << RECIPROCAL_BITS) - 1)
     value = evaluate_lines(reciprocal_table(RECIPROCAL_BITS), power)

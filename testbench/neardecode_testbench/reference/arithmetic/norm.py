@@ -5,7 +5,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import ArrayLike
 
-from neardecode.config.vector import RECIPROCAL_BITS, Vector
+from neardecode.config.vector import NORM_UNIT_BITS, NORM_WEIGHT_BITS, RECIPROCAL_BITS, Vector
 from neardecode_testbench.reference.arithmetic.fixed import (
     Integers,
     Words,
@@ -15,18 +15,11 @@ from neardecode_testbench.reference.arithmetic.fixed import (
 from neardecode_testbench.reference.arithmetic.reciprocal import reciprocal_root
 
 __all__ = [
-    "NORM_WEIGHT_BITS",
-    "UNIT_BITS",
     "norm_epsilon",
     "norm_weights",
     "rms_norm",
     "sum_of_squares",
 ]
-
-NORM_WEIGHT_BITS = 16
-"""Bits of a norm's weight, its sign included."""
-UNIT_BITS = 24
-"""Fraction bits of an element over the root of the sum of squares, at most 1 in magnitude."""
 
 
 def norm_weights(weight: ArrayLike) -> tuple[Integers, int]:
@@ -76,9 +69,9 @@ def rms_norm(
     """``x / sqrt(sum(x ** 2) + epsilon) * weight``, with sqrt(width) in the weight.
 
     The sum is exact. The reciprocal root is rounded (see `reciprocal_root`), its product with x
-    rounded to `UNIT_BITS`, that one's with the weight to ``word_fraction_bits``: each to nearest,
-    a half upwards. The largest error against float64 is 2 ** -13 of the value plus one unit of the
-    last place of each rounding.
+    rounded to `NORM_UNIT_BITS`, that one's with the weight to ``word_fraction_bits``: each to
+    nearest, a half upwards. The largest error against float64 is 2 ** -13 of the value plus one
+    unit of the last place of each rounding.
 
     Parameters:
         residual: (..., width), words of ``residual_fraction_bits``.
@@ -94,8 +87,8 @@ def rms_norm(
     inverse, exponent = reciprocal_root(sum_of_squares(residual) + epsilon)  # (...,)
     units = shift_rounded(
         residual * inverse[..., np.newaxis],
-        (RECIPROCAL_BITS + exponent - UNIT_BITS)[..., np.newaxis],
+        (RECIPROCAL_BITS + exponent - NORM_UNIT_BITS)[..., np.newaxis],
     )
     products = units * weights
-    shift = UNIT_BITS + weight_fraction_bits - vector.word_fraction_bits
+    shift = NORM_UNIT_BITS + weight_fraction_bits - vector.word_fraction_bits
     return clamp(shift_rounded(products, shift), vector.word_bits)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from neardecode.config.vector import Vector
+from neardecode.config.vector import TURN_BITS, Vector
 from neardecode_testbench.reference.arithmetic.fixed import (
     Integers,
     Words,
@@ -13,10 +13,7 @@ from neardecode_testbench.reference.arithmetic.fixed import (
     shift_rounded,
 )
 
-__all__ = ["TURN_BITS", "Turns", "query_scale", "rotate", "turns"]
-
-TURN_BITS = 16
-"""Bits of a sine or cosine, its sign included."""
+__all__ = ["Turns", "query_scale", "rotate", "turns"]
 
 
 class Turns(NamedTuple):

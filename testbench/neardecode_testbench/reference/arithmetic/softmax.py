@@ -204,7 +204,8 @@ def finish(accumulators: ArrayLike, total: ArrayLike, fraction_bits: int, vector
 
     Parameters:
         accumulators: (..., n), below 2 ** 45 in magnitude, ``fraction_bits`` of them fraction.
-        total: (...,), at least 1.
+        total: (...,), at least 1/2 in its units, which no row is below: its largest score less the
+            maximum is above -1.
         fraction_bits: of the accumulators.
         vector: the widths of sum and result.
 
