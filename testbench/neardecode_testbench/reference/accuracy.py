@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,7 +128,7 @@ def measure_accuracy(
     return Accuracy(real, integer, same, saturations)
 
 
-def _losses(logits: NDArray[np.float64], expected: NDArray[np.int64]) -> NDArray[np.float64]:
+def _losses(logits: NDArray[Any], expected: NDArray[np.int64]) -> NDArray[np.float64]:
     """-log of the probability of each expected token, from (tokens, vocabulary)."""
     peaks = logits.max(axis=-1)
     sums = np.exp(logits - peaks[:, np.newaxis]).sum(axis=-1)
