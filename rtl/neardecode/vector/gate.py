@@ -38,10 +38,10 @@ class SiluGate(wiring.Component):
     """``gate / (1 + exp(-gate)) * up``.
 
     Stage by stage: |gate| of 12 fraction bits, below 16, times log2(e); two to the power of less
-    that, and the reciprocal of one more; gate times the sigmoid, rounded to a word; that times up,
-    rounded to ``gated_fraction_bits`` and clamped.
+    that, and the reciprocal of one more; gate times the sigmoid, rounded to a word; that times the
+    two halves of up; their sum, rounded to ``gated_fraction_bits`` and clamped.
 
-    Latency: 4. Rate: ``lanes`` elements a cycle; a result that is not taken holds the block.
+    Latency: 5. Rate: ``lanes`` elements a cycle; a result that is not taken holds the block.
 
     Parameters:
         config: A configuration.
@@ -55,7 +55,7 @@ class SiluGate(wiring.Component):
         ValueError: if ``lanes`` is not a power of two.
     """
 
-    latency = 4
+    latency = 5
     """Cycles from ``i`` to ``o``."""
 
     i: stream.Interface
@@ -125,7 +125,11 @@ class SiluGate(wiring.Component):
 
         swished = Signal(signed(bits + 1), name=f"swished_{lane}")
         shift = 2 * vector.word_fraction_bits - vector.gated_fraction_bits
-        gated, saturated = clamped(m, rounded(swished * up_2, shift), bits, f"gated_{lane}")
+        half = bits // 2
+        lower = Signal(signed(bits + 1 + half + 1), name=f"lower_{lane}")
+        upper = Signal(signed(2 * bits + 1 - half), name=f"upper_{lane}")
+        exact = (upper << half) + lower
+        gated, saturated = clamped(m, rounded(exact, shift), bits, f"gated_{lane}")
         with m.If(advance):
             m.d.sync += [
                 exponent.eq(argument * LOG2_E >> LOG2_E_BITS),
@@ -136,6 +140,8 @@ class SiluGate(wiring.Component):
                 up_1.eq(up_0),
                 swished.eq(rounded(gate_1 * sigmoid, RECIPROCAL_BITS)),
                 up_2.eq(up_1),
+                lower.eq(swished * up_2[:half]),
+                upper.eq(swished * (up_2 >> half)),
                 result.values[lane].eq(gated),
                 result.saturated[lane].eq(saturated),
             ]

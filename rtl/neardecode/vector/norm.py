@@ -76,10 +76,17 @@ class RootMeanSquare(wiring.Component):
         advance = move_together(m, self.i, self.o, self.latency, gives=self.i.payload.last)
         m.submodules.inverse = inverse = self._inverse
         factor = Signal.like(self.o.payload)
-        squares = [
-            Signal(2 * self._vector.word_bits - 1, name=f"square_{lane}")
-            for lane in range(self._lanes)
-        ]
+        # A square by halves: three small products, and no carry through all of them in a cycle.
+        half = self._vector.word_bits // 2
+        upper = self._vector.word_bits - half
+        halves = data.StructLayout(
+            {"high": 2 * upper - 1, "middle": signed(upper + half), "low": 2 * half}
+        )
+        squares = [Signal(halves, name=f"square_{lane}") for lane in range(self._lanes)]
+        square_sum = sum(
+            (square.high << 2 * half) + (square.middle << half + 1) + square.low
+            for square in squares
+        )
         squared = Signal()
         last = Signal()
         first = Signal(init=1)
@@ -92,10 +99,15 @@ class RootMeanSquare(wiring.Component):
                 factor.eq(inverse.factor),
             ]
             for square, value in zip(squares, self.i.payload.values, strict=True):
-                m.d.sync += square.eq(value * value)
+                high, low = value >> half, value[:half]
+                m.d.sync += [
+                    square.high.eq(high * high),
+                    square.middle.eq(high * low),
+                    square.low.eq(low * low),
+                ]
             with m.If(squared):
                 m.d.sync += [
-                    total.eq(Mux(first, self.epsilon, total) + sum(squares)),
+                    total.eq(Mux(first, self.epsilon, total) + square_sum),
                     first.eq(last),
                 ]
         return m

@@ -21,6 +21,7 @@ def main() -> None:
         bench,
         bench_ecc,
         bench_flash,
+        bench_softmax,
         config,
         decode,
         model,
