@@ -47,6 +47,20 @@ def test_json_to_the_screen_is_all_there_is(neardecode, model, text):
     assert json.loads(neardecode(*arguments).out)["tokens"] == 8
 
 
+def test_continues_the_prompts_if_asked(neardecode, in_folder, write_gguf, text):
+    model = write_gguf(in_folder / "model.gguf", context=128)
+    out = in_folder / "out.json"
+    arguments = ("accuracy", "--gguf", model, "--text", text, "--tokens", 4)
+    result = neardecode(*arguments, "--greedy", 5, "--json", out)
+    assert result.status == 0, result.err
+    assert "Once upon a time" in result.out
+    found = json.loads(out.read_text("utf-8"))["continuations"]
+    assert len(found) == 5
+    for row in found:
+        assert row["tokens"] == 5
+        assert 0 <= row["before_difference"] <= row["same"] <= 5
+
+
 def test_a_run_that_saturated_says_so(neardecode, model, text, in_folder):
     config = in_folder / "narrow.toml"
     config.write_text("[compute]\naccumulator_bits = 24\nfraction_bits = 12\nblocks_a_row = 8\n")
@@ -63,6 +77,7 @@ def test_a_run_that_saturated_says_so(neardecode, model, text, in_folder):
         (("--model", "smollm2-135m"), "--model and --gguf: give one of them"),
         (("--tokens", 999), "too few to predict 999"),
         (("--tokens", 8, "--window", 33), "--window 33: the model's context is 32"),
+        (("--tokens", 8, "--greedy", 64), "--greedy 64: a prompt of"),
         (("--activation-bits", 17), "--activation-bits 17: Input should be less than"),
         (("--text", "absent.txt"), "absent.txt: No such file"),
         (("--json", "absent/out.json"), "absent/out.json: its folder does not exist"),

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -18,6 +19,8 @@ from neardecode_testbench.reference.accuracy import (
     measure_accuracy,
     shipped_text,
 )
+from neardecode_testbench.reference.continuations import compare_continuations, shipped_prompts
+from neardecode_testbench.reference.decoder import Decoder
 from neardecode_testbench.reference.gguf_model import GgufFile, read_shape, read_weights
 from neardecode_testbench.reference.integer.decoder import IntegerDecoder
 from neardecode_testbench.reference.integer.weights import read_integer_weights
@@ -47,6 +50,9 @@ def accuracy(
     activation_bits: Annotated[
         int | None, typer.Option(metavar="BITS", help="Of an activation; default: the config's.")
     ] = None,
+    greedy: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Also continue five prompts by N tokens.")
+    ] = 0,
     json: JsonOption = None,
 ) -> None:
     """Compare the exact integers of the hardware with float32, on a text.
@@ -58,6 +64,8 @@ def accuracy(
     `neardecode accuracy --json accuracy.json`
 
     `neardecode accuracy --text novel.txt --tokens 8192 --activation-bits 10`
+
+    `neardecode accuracy --tokens 512 --greedy 64` (how far both continue a prompt alike)
     """
     if model is not None and gguf is not None:
         raise InputError("--model and --gguf: give one of them")
@@ -81,7 +89,8 @@ def accuracy(
         decoder = IntegerDecoder(shape, read_integer_weights(file, shape), compute, settings.vector)
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
-    ids = GgufTokenizer(file).encode(words)
+    tokenizer = GgufTokenizer(file)
+    ids = tokenizer.encode(words)
     if len(ids) <= tokens:
         raise InputError(
             f"{text or SHIPPED_TEXT}: has {len(ids)} tokens, too few to predict {tokens}:"
@@ -91,6 +100,14 @@ def accuracy(
         window = min(WINDOW, shape.context)
     elif window > shape.context:
         raise InputError(f"--window {window}: the model's context is {shape.context}")
+
+    prompts = {prompt: tokenizer.encode(prompt) for prompt in shipped_prompts()} if greedy else {}
+    longest = max(map(len, prompts.values()), default=0)
+    if longest + greedy - 1 > shape.context:
+        raise InputError(
+            f"--greedy {greedy}: a prompt of {longest} tokens and these do not fit the model's"
+            f" context of {shape.context}"
+        )
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console, disable=quiet) as progress:
@@ -103,13 +120,28 @@ def accuracy(
             lambda done: progress.update(task, completed=done),
         )
 
-    results = _results(found)
+        continuations = {}
+        task = progress.add_task("continuing", total=len(prompts), visible=bool(prompts))
+        for prompt, fed in prompts.items():
+            real = Decoder(shape, weights)
+            continuations[prompt] = compare_continuations(decoder, real, fed, greedy)
+            progress.advance(task)
+
     results = {
         "model": str(path),
         "text": str(text or SHIPPED_TEXT),
         "window": window,
         "activation_bits": compute.activation_bits,
-        **results,
+        **_results(found),
+        "continuations": [
+            {
+                "prompt": prompt,
+                "tokens": greedy,
+                "same": continuation.same,
+                "before_difference": continuation.before_difference,
+            }
+            for prompt, continuation in continuations.items()
+        ],
     }
     write_json(json, results)
     if not quiet:
@@ -168,3 +200,20 @@ def _print(results: dict[str, Any]) -> None:
         if steps
         else "no value saturated"
     )
+    if results["continuations"]:
+        console.print(_continuations_table(results["continuations"]))
+
+
+def _continuations_table(rows: list[dict[str, Any]]) -> Table:
+    table = Table(
+        title="Greedy continuations: float32's tokens that the integer decoder finds likeliest too",
+        title_justify="left",
+    )
+    table.add_column("prompt", overflow="ellipsis", no_wrap=True, max_width=44)
+    table.add_column("same", justify="right")
+    table.add_column("until one differs", justify="right")
+    for row in rows:
+        total = row["tokens"]
+        prompt = escape(row["prompt"].replace("\n", " "))
+        table.add_row(prompt, f"{row['same']}/{total}", f"{row['before_difference']}/{total}")
+    return table

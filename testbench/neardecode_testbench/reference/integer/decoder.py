@@ -41,7 +41,7 @@ largest maximum once, rounded down, and adds: the same in any order.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,7 +78,7 @@ from neardecode_testbench.reference.integer.weights import IntegerWeights
 from neardecode_testbench.reference.scores import AccumulatorFormat
 from neardecode_testbench.reference.weights import WeightBlocks
 
-__all__ = ["IntegerDecoder", "IntegerState", "Observe"]
+__all__ = ["IntegerDecoder", "IntegerState", "Observe", "generate"]
 
 Observe = Callable[[int, str, Any], None]
 """Called with a layer (or -1), a value's name and the value, arrays or blocks, (tokens, ...)."""
@@ -306,3 +306,33 @@ class IntegerDecoder:
 def _counted(words: Words, name: str, saturations: Counter[str]) -> NDArray[np.int64]:
     saturations[name] += int(words.saturated.sum())
     return words.values
+
+
+def generate(
+    decoder: IntegerDecoder,
+    tokens: Sequence[int],
+    count: int,
+    stops: Set[int] = frozenset(),
+    observe: Observe | None = None,
+) -> Iterator[int]:
+    """Continue a prompt by the likeliest token, again and again.
+
+    Parameters:
+        decoder: the model.
+        tokens: the prompt's ids, at least one.
+        count: the most tokens to generate.
+        stops: tokens that end the text; the one that does is not part of the result.
+        observe: as `IntegerDecoder.forward`; the prompt goes through at once.
+
+    Yields:
+        Each generated id as soon as it is known.
+    """
+    state = IntegerState(decoder.shape)
+    fed = tokens
+    for _ in range(count):
+        logits = decoder.logits(decoder.forward(fed, state, observe)[-1:], state)
+        token = int(logits.argmax())
+        if token in stops:
+            return
+        yield token
+        fed = [token]
