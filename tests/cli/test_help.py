@@ -9,6 +9,7 @@ from neardecode_testbench.cli.app import app
 COMMANDS = [
     ("decode",),
     ("verilog",),
+    ("accuracy",),
     ("area",),
     ("config", "show"),
     ("config", "check"),

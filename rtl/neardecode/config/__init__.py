@@ -1,6 +1,13 @@
 """Frozen, validated parameters of the hardware; the only package that everything may import."""
 
-from neardecode.config.causes import ChannelCause, ChannelEvent, LinkCause, RouterCause, SliceCause
+from neardecode.config.causes import (
+    ChannelCause,
+    ChannelEvent,
+    LinkCause,
+    RouterCause,
+    SliceCause,
+    SoftmaxCause,
+)
 from neardecode.config.compute import Compute
 from neardecode.config.fabric import Fabric
 from neardecode.config.flash import Ecc, Flash, Host, Repair
@@ -8,6 +15,7 @@ from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat, PageLayout, p
 from neardecode.config.models import TAG_BITS, Config, Decode
 from neardecode.config.presets import PRESETS
 from neardecode.config.toml import ConfigError, dumps, load, loads
+from neardecode.config.vector import Vector
 
 __all__ = [
     "BLOCK_ELEMENTS",
@@ -29,6 +37,8 @@ __all__ = [
     "Repair",
     "RouterCause",
     "SliceCause",
+    "SoftmaxCause",
+    "Vector",
     "dumps",
     "load",
     "loads",

@@ -7,7 +7,7 @@ are the busy ones plus the sum of the stalls, without remainder.
 
 import enum
 
-__all__ = ["ChannelCause", "ChannelEvent", "LinkCause", "RouterCause", "SliceCause"]
+__all__ = ["ChannelCause", "ChannelEvent", "LinkCause", "RouterCause", "SliceCause", "SoftmaxCause"]
 
 
 class ChannelCause(enum.Enum):
@@ -65,6 +65,21 @@ class SliceCause(enum.Enum):
     """A command was open and its next beat had not arrived."""
     IDLE = 6
     """No command was open."""
+
+
+class SoftmaxCause(enum.Enum):
+    """A softmax; busy is a probability delivered."""
+
+    BUSY = 0
+    """A probability was taken."""
+    OUTPUT = 1
+    """A probability, a rescale or a partial waited for its reader."""
+    START = 2
+    """A tile was complete and none of its probabilities was there."""
+    SCORES = 3
+    """A tile had begun and its last score had not come."""
+    IDLE = 4
+    """No tile had begun."""
 
 
 class RouterCause(enum.Enum):

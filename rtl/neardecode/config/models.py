@@ -14,6 +14,7 @@ from neardecode.config.fabric import Fabric
 from neardecode.config.flash import Flash
 from neardecode.config.formats import BlockFormat, PageLayout
 from neardecode.config.section import Section
+from neardecode.config.vector import Vector
 
 __all__ = ["TAG_BITS", "Config", "Decode"]
 
@@ -42,6 +43,8 @@ class Config(Section):
     """Flash channels and core dies."""
     compute: Compute = Compute()
     """MAC slices."""
+    vector: Vector = Vector()
+    """Softmax, norms, rotation and gate."""
     fabric: Fabric = Fabric()
     """Routers and links."""
     decode: Decode = Decode()

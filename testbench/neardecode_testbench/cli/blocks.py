@@ -7,6 +7,7 @@ from amaranth.utils import ceil_log2
 
 from neardecode.chip import Chip
 from neardecode.compute.slice import MacSlice
+from neardecode.compute.softmax.softmax import Softmax
 from neardecode.config import Config, ConfigError
 from neardecode.fabric.router import Router
 from neardecode.flash.channel import FlashChannel
@@ -40,6 +41,7 @@ BLOCKS: dict[str, Callable[[Config], wiring.Component]] = {
     "flash_channel": lambda config: FlashChannel(config.flash),
     "mac_slice": lambda config: MacSlice(config, ceil_log2(config.flash.pages)),
     "router": _router,
+    "softmax": Softmax,
 }
 
 
