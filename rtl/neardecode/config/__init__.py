@@ -1,10 +1,19 @@
 """Frozen, validated parameters of the hardware; the only package that everything may import."""
 
-from neardecode.config.causes import ChannelCause, ChannelEvent, LinkCause, RouterCause, SliceCause
+from neardecode.config.causes import (
+    ChannelCause,
+    ChannelEvent,
+    LinkCause,
+    ProtectedLinkCause,
+    ProtectedLinkEvent,
+    RouterCause,
+    SliceCause,
+)
 from neardecode.config.compute import Compute
 from neardecode.config.fabric import Fabric
 from neardecode.config.flash import Ecc, Flash, Host, Repair
 from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat, PageLayout, page_layout
+from neardecode.config.link import Protection
 from neardecode.config.models import TAG_BITS, Config, Decode
 from neardecode.config.presets import PRESETS
 from neardecode.config.toml import ConfigError, dumps, load, loads
@@ -26,6 +35,9 @@ __all__ = [
     "Host",
     "LinkCause",
     "PageLayout",
+    "ProtectedLinkCause",
+    "ProtectedLinkEvent",
+    "Protection",
     "Repair",
     "RouterCause",
     "SliceCause",
