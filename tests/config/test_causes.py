@@ -6,11 +6,12 @@ from neardecode.config import (
     LinkCause,
     ProtectedLinkCause,
     ProtectedLinkEvent,
+    ReductionCause,
     RouterCause,
     SliceCause,
 )
 
-CAUSES = [ChannelCause, SliceCause, RouterCause, LinkCause, ProtectedLinkCause]
+CAUSES = [ChannelCause, SliceCause, RouterCause, LinkCause, ProtectedLinkCause, ReductionCause]
 
 
 @pytest.mark.parametrize("causes", CAUSES)

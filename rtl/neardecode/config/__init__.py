@@ -6,6 +6,7 @@ from neardecode.config.causes import (
     LinkCause,
     ProtectedLinkCause,
     ProtectedLinkEvent,
+    ReductionCause,
     RouterCause,
     SliceCause,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "ProtectedLinkCause",
     "ProtectedLinkEvent",
     "Protection",
+    "ReductionCause",
     "Repair",
     "RouterCause",
     "SliceCause",

@@ -13,6 +13,7 @@ __all__ = [
     "LinkCause",
     "ProtectedLinkCause",
     "ProtectedLinkEvent",
+    "ReductionCause",
     "RouterCause",
     "SliceCause",
 ]
@@ -128,3 +129,18 @@ class ProtectedLinkEvent(enum.Enum):
     """Times that a unit was overdue."""
     SUBSTITUTES = 4
     """Units given in the place of overdue ones."""
+
+
+class ReductionCause(enum.Enum):
+    """A node of a reduction tree, on the way up; busy is a word added and sent."""
+
+    BUSY = 0
+    """A word went up, or at the root around."""
+    OWN = 1
+    """A word waited for this node's own."""
+    CHILD = 2
+    """A word waited for a child's."""
+    CREDIT = 3
+    """A word waited for room at the parent, or at the root for room below it."""
+    IDLE = 4
+    """No command was there."""
