@@ -7,11 +7,17 @@ from neardecode.config.causes import (
     RouterCause,
     SliceCause,
     SoftmaxCause,
+    ProtectedLinkCause,
+    ProtectedLinkEvent,
+    ReductionCause,
+    RouterCause,
+    SliceCause,
 )
 from neardecode.config.compute import Compute
 from neardecode.config.fabric import Fabric
 from neardecode.config.flash import Ecc, Flash, Host, Repair
 from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat, PageLayout, page_layout
+from neardecode.config.link import Protection
 from neardecode.config.models import TAG_BITS, Config, Decode
 from neardecode.config.presets import PRESETS
 from neardecode.config.toml import ConfigError, dumps, load, loads
@@ -34,6 +40,10 @@ __all__ = [
     "Host",
     "LinkCause",
     "PageLayout",
+    "ProtectedLinkCause",
+    "ProtectedLinkEvent",
+    "Protection",
+    "ReductionCause",
     "Repair",
     "RouterCause",
     "SliceCause",

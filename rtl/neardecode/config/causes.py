@@ -8,6 +8,16 @@ are the busy ones plus the sum of the stalls, without remainder.
 import enum
 
 __all__ = ["ChannelCause", "ChannelEvent", "LinkCause", "RouterCause", "SliceCause", "SoftmaxCause"]
+__all__ = [
+    "ChannelCause",
+    "ChannelEvent",
+    "LinkCause",
+    "ProtectedLinkCause",
+    "ProtectedLinkEvent",
+    "ReductionCause",
+    "RouterCause",
+    "SliceCause",
+]
 
 
 class ChannelCause(enum.Enum):
@@ -103,3 +113,50 @@ class LinkCause(enum.Enum):
     """A flit waited for a credit."""
     IDLE = 2
     """No flit waited."""
+
+
+class ProtectedLinkCause(enum.Enum):
+    """A protected link, seen at its sender; busy is a unit sent for the first time."""
+
+    BUSY = 0
+    """A unit was sent for the first time."""
+    REPLAY = 1
+    """A unit was sent again."""
+    TRAINING = 2
+    """The lanes were being tested."""
+    WINDOW = 3
+    """A unit waited, and all that may be unacknowledged were."""
+    CREDIT = 4
+    """Units waited, and none had room at the far end."""
+    IDLE = 5
+    """No unit waited."""
+
+
+class ProtectedLinkEvent(enum.Enum):
+    """What an end of a protected link counts beside its cycles."""
+
+    ERRORS = 0
+    """Frames received with a wrong checksum."""
+    REPLAYS = 1
+    """Times that sending began again at the oldest unacknowledged unit."""
+    DUPLICATES = 2
+    """Units received again and dropped."""
+    TIMEOUTS = 3
+    """Times that a unit was overdue."""
+    SUBSTITUTES = 4
+    """Units given in the place of overdue ones."""
+
+
+class ReductionCause(enum.Enum):
+    """A node of a reduction tree, on the way up; busy is a word added and sent."""
+
+    BUSY = 0
+    """A word went up, or at the root around."""
+    OWN = 1
+    """A word waited for this node's own."""
+    CHILD = 2
+    """A word waited for a child's."""
+    CREDIT = 3
+    """A word waited for room at the parent, or at the root for room below it."""
+    IDLE = 4
+    """No command was there."""

@@ -22,6 +22,7 @@ def main() -> None:
         bench_ecc,
         bench_flash,
         bench_softmax,
+        bench_link,
         config,
         decode,
         model,
