@@ -4,14 +4,12 @@ from neardecode.config.causes import (
     ChannelCause,
     ChannelEvent,
     LinkCause,
-    RouterCause,
-    SliceCause,
-    SoftmaxCause,
     ProtectedLinkCause,
     ProtectedLinkEvent,
     ReductionCause,
     RouterCause,
     SliceCause,
+    SoftmaxCause,
 )
 from neardecode.config.compute import Compute
 from neardecode.config.fabric import Fabric

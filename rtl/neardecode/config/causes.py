@@ -7,7 +7,6 @@ are the busy ones plus the sum of the stalls, without remainder.
 
 import enum
 
-__all__ = ["ChannelCause", "ChannelEvent", "LinkCause", "RouterCause", "SliceCause", "SoftmaxCause"]
 __all__ = [
     "ChannelCause",
     "ChannelEvent",
@@ -17,6 +16,7 @@ __all__ = [
     "ReductionCause",
     "RouterCause",
     "SliceCause",
+    "SoftmaxCause",
 ]
 
 
