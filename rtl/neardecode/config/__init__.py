@@ -1,12 +1,21 @@
 """Frozen, validated parameters of the hardware; the only package that everything may import."""
 
-from neardecode.config.causes import ChannelCause, ChannelEvent, LinkCause, RouterCause, SliceCause
+from neardecode.config.causes import (
+    ChannelCause,
+    ChannelEvent,
+    LinkCause,
+    RouterCause,
+    SliceCause,
+    VaultCause,
+    VaultEvent,
+)
 from neardecode.config.compute import Compute
 from neardecode.config.fabric import Fabric
 from neardecode.config.flash import Ecc, Flash, Host, Repair
 from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat, PageLayout, page_layout
 from neardecode.config.models import TAG_BITS, Config, Decode
 from neardecode.config.presets import PRESETS
+from neardecode.config.stack import Heat, Stack, StackCycles, Timings
 from neardecode.config.toml import ConfigError, dumps, load, loads
 
 __all__ = [
@@ -23,12 +32,18 @@ __all__ = [
     "Ecc",
     "Fabric",
     "Flash",
+    "Heat",
     "Host",
     "LinkCause",
     "PageLayout",
     "Repair",
     "RouterCause",
     "SliceCause",
+    "Stack",
+    "StackCycles",
+    "Timings",
+    "VaultCause",
+    "VaultEvent",
     "dumps",
     "load",
     "loads",

@@ -7,7 +7,15 @@ are the busy ones plus the sum of the stalls, without remainder.
 
 import enum
 
-__all__ = ["ChannelCause", "ChannelEvent", "LinkCause", "RouterCause", "SliceCause"]
+__all__ = [
+    "ChannelCause",
+    "ChannelEvent",
+    "LinkCause",
+    "RouterCause",
+    "SliceCause",
+    "VaultCause",
+    "VaultEvent",
+]
 
 
 class ChannelCause(enum.Enum):
@@ -88,3 +96,44 @@ class LinkCause(enum.Enum):
     """A flit waited for a credit."""
     IDLE = 2
     """No flit waited."""
+
+
+class VaultCause(enum.Enum):
+    """A DRAM vault; busy is a column command, so a beat over the TSVs, either way.
+
+    Where nothing is moved, it is told what the oldest access waits for.
+    """
+
+    BUSY = 0
+    """A column command was given."""
+    LANES = 1
+    """The TSVs were being tested, or have too many bad ones."""
+    REFRESH = 2
+    """Its bank was being refreshed, or closed for a refresh."""
+    CONFLICT = 3
+    """Its bank had another row open, or was closing it."""
+    ACTIVATE = 4
+    """Its row was being opened, or could not be yet (tRRD, tFAW, tRCD)."""
+    TURNAROUND = 5
+    """The bus had to turn between reading and writing."""
+    COLUMN = 6
+    """Its bank group had just had a column command (tCCD)."""
+    OUTPUT = 7
+    """Nothing was accepted: the answers before it were not taken."""
+    IDLE = 8
+    """Nothing was asked."""
+
+
+class VaultEvent(enum.Enum):
+    """What a DRAM vault counts beside its cycles."""
+
+    READS = 0
+    """Beats read from the DRAM."""
+    WRITES = 1
+    """Beats written."""
+    ACTIVATES = 2
+    """Rows opened."""
+    REFRESHES = 3
+    """Refresh commands."""
+    OVERTAKEN = 4
+    """Beats that passed the oldest access."""
