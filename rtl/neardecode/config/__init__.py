@@ -10,6 +10,8 @@ from neardecode.config.causes import (
     RouterCause,
     SliceCause,
     SoftmaxCause,
+    VaultCause,
+    VaultEvent,
 )
 from neardecode.config.compute import Compute
 from neardecode.config.fabric import Fabric
@@ -18,6 +20,7 @@ from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat, PageLayout, p
 from neardecode.config.link import Protection
 from neardecode.config.models import TAG_BITS, Config, Decode
 from neardecode.config.presets import PRESETS
+from neardecode.config.stack import Heat, Stack, StackCycles, Timings
 from neardecode.config.toml import ConfigError, dumps, load, loads
 from neardecode.config.vector import Vector
 
@@ -35,6 +38,7 @@ __all__ = [
     "Ecc",
     "Fabric",
     "Flash",
+    "Heat",
     "Host",
     "LinkCause",
     "PageLayout",
@@ -46,6 +50,11 @@ __all__ = [
     "RouterCause",
     "SliceCause",
     "SoftmaxCause",
+    "Stack",
+    "StackCycles",
+    "Timings",
+    "VaultCause",
+    "VaultEvent",
     "Vector",
     "dumps",
     "load",

@@ -17,6 +17,8 @@ __all__ = [
     "RouterCause",
     "SliceCause",
     "SoftmaxCause",
+    "VaultCause",
+    "VaultEvent",
 ]
 
 
@@ -160,3 +162,44 @@ class ReductionCause(enum.Enum):
     """A word waited for room at the parent, or at the root for room below it."""
     IDLE = 4
     """No command was there."""
+
+
+class VaultCause(enum.Enum):
+    """A DRAM vault; busy is a column command, so a beat over the TSVs, either way.
+
+    Where nothing is moved, it is told what the oldest access waits for.
+    """
+
+    BUSY = 0
+    """A column command was given."""
+    LANES = 1
+    """The TSVs were being tested, or have too many bad ones."""
+    REFRESH = 2
+    """Its bank was being refreshed, or closed for a refresh."""
+    CONFLICT = 3
+    """Its bank had another row open, or was closing it."""
+    ACTIVATE = 4
+    """Its row was being opened, or could not be yet (tRRD, tFAW, tRCD)."""
+    TURNAROUND = 5
+    """The bus had to turn between reading and writing."""
+    COLUMN = 6
+    """Its bank group had just had a column command (tCCD)."""
+    OUTPUT = 7
+    """Nothing was accepted: the answers before it were not taken."""
+    IDLE = 8
+    """Nothing was asked."""
+
+
+class VaultEvent(enum.Enum):
+    """What a DRAM vault counts beside its cycles."""
+
+    READS = 0
+    """Beats read from the DRAM."""
+    WRITES = 1
+    """Beats written."""
+    ACTIVATES = 2
+    """Rows opened."""
+    REFRESHES = 3
+    """Refresh commands."""
+    OVERTAKEN = 4
+    """Beats that passed the oldest access."""

@@ -14,6 +14,7 @@ from neardecode.config.fabric import Fabric
 from neardecode.config.flash import Flash
 from neardecode.config.formats import BlockFormat, PageLayout
 from neardecode.config.section import Section
+from neardecode.config.stack import Stack, StackCycles
 from neardecode.config.vector import Vector
 
 __all__ = ["TAG_BITS", "Config", "Decode"]
@@ -49,6 +50,8 @@ class Config(Section):
     """Routers and links."""
     decode: Decode = Decode()
     """Defaults of the decode command."""
+    stack: Stack | None = None
+    """DRAM vaults; without it there are none."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -83,6 +86,17 @@ class Config(Section):
     def sense_cycles(self) -> int:
         """tR in cycles."""
         return self.cycles(self.flash.sense_ns)
+
+    @property
+    def stack_cycles(self) -> StackCycles:
+        """The stack's timings in cycles.
+
+        Raises:
+            ValueError: if there is no stack.
+        """
+        if self.stack is None:
+            raise ValueError("stack: there is none in this configuration")
+        return StackCycles.of(self.stack.timings, self.cycles)
 
     @property
     def bandwidth_gbs(self) -> float:
