@@ -152,8 +152,11 @@ def stated_logits(decoder):
 
 
 @pytest.mark.parametrize("split", SPLITS, ids=["one part", "three parts", "two parts by threes"])
-def test_equals_the_stated_chain_one_token_and_many_at_a_time(model, split):
-    decoder = decoder_of(model, split=split)
+@pytest.mark.parametrize("fraction_bits", [20, 9])
+def test_equals_the_stated_chain_one_token_and_many_at_a_time(model, split, fraction_bits):
+    # With few fraction bits the rounding of every term and rescale shows in the logits.
+    compute = COMPUTE.model_copy(update={"fraction_bits": fraction_bits})
+    decoder = decoder_of(model, compute=compute, split=split)
     expected = stated_logits(decoder)
     for chunks in ([TOKENS], [[token] for token in TOKENS], [TOKENS[:5], TOKENS[5:6], TOKENS[6:]]):
         found, state = all_logits(decoder, chunks)
