@@ -53,6 +53,7 @@ def stated_logits(decoder):
         decoder.shape, decoder.weights, decoder.vector, decoder.compute,
     )  # fmt: skip
     bits, fraction = compute.activation_bits, compute.fraction_bits
+    row_limit = 2 ** (compute.accumulator_bits - compute.rows.bit_length()) - 1
     epsilon = arithmetic.norm_epsilon(shape.rms_epsilon, shape.width, vector.residual_fraction_bits)
     form = arithmetic.SoftmaxFormat(bits, vector)
 
@@ -105,7 +106,8 @@ def stated_logits(decoder):
                         power = int(values[row].exponents[lane // 32]) - 133
                         power += exponent - 127 - (bits - 1) + fraction
                         product = element * mantissa
-                        sums[lane] += product << power if power >= 0 else product >> -power
+                        term = product << power if power >= 0 else product >> -power
+                        sums[lane] += max(-row_limit - 1, min(row_limit, term))
             if partial is not None:
                 partials.append(partial)
                 lanes.append(np.array(sums))
@@ -237,6 +239,16 @@ def test_every_named_value_is_observed_and_is_the_same_in_both_forms(model):
         for part, other in zip(parts, single[key], strict=True):
             assert len(part) == len(TOKENS)
             np.testing.assert_array_equal(part, other, err_msg=str(key))
+
+
+def test_a_row_of_a_weighted_sum_is_clamped_so_that_all_of_them_fit(model):
+    shape, weights = model
+    layers = tuple(replace(layer, value=layer.value * np.float32(16)) for layer in weights.layers)
+    compute = Compute(accumulator_bits=28, fraction_bits=12, blocks_a_row=8, rows=4096)
+    decoder = decoder_of((shape, replace(weights, layers=layers)), compute=compute)
+    found, state = all_logits(decoder, [TOKENS])
+    np.testing.assert_array_equal(found, stated_logits(decoder))
+    assert set(+state.saturations) == {"weighted"}
 
 
 def test_saturations_are_counted_by_step(model):
