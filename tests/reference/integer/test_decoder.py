@@ -1,6 +1,8 @@
 """The decoder against its stated chain, written out one token, head and key at a time."""
 
 from dataclasses import replace
+from fractions import Fraction
+from math import floor
 
 import numpy as np
 import pytest
@@ -235,6 +237,8 @@ def test_every_named_value_is_observed_and_is_the_same_in_both_forms(model):
     }  # fmt: skip
     expected = {(layer, name) for layer in range(2) for name in names}
     assert set(many) == set(single) == expected | {(-1, "residual"), (-1, "output_normed")}
+    blocks = {"normed", "query", "key", "value", "attended", "ffn_normed", "gated", "output_normed"}
+    assert {name for (_, name), parts in many.items() if len(parts) == 2} == blocks
     for key, parts in many.items():
         for part, other in zip(parts, single[key], strict=True):
             assert len(part) == len(TOKENS)
@@ -249,6 +253,28 @@ def test_a_row_of_a_weighted_sum_is_clamped_so_that_all_of_them_fit(model):
     found, state = all_logits(decoder, [TOKENS])
     np.testing.assert_array_equal(found, stated_logits(decoder))
     assert set(+state.saturations) == {"weighted"}
+
+
+@pytest.mark.parametrize("block_format", [BlockFormat.Q4_1, BlockFormat.Q8_0])
+def test_an_embedding_is_rounded_once_a_half_upwards(model, block_format):
+    # With so few fraction bits halves are common.
+    vector = Vector(residual_fraction_bits=8)
+    decoder = decoder_of(model, block_format, vector=vector)
+    seen = {}
+    decoder.forward(
+        TOKENS,
+        IntegerState(decoder.shape),
+        lambda layer, name, value: seen.setdefault((layer, name), value),
+    )
+    exact = decoder.weights.embedding[TOKENS].values().reshape(len(TOKENS), -1)
+    expected = [[floor(Fraction(value) * 256 + Fraction(1, 2)) for value in row] for row in exact]
+    np.testing.assert_array_equal(seen[-1, "residual"], expected)
+
+
+def test_clamped_terms_of_a_product_are_counted(model):
+    narrow = Compute(accumulator_bits=24, fraction_bits=18, blocks_a_row=8, rows=64)
+    _, state = all_logits(decoder_of(model, BlockFormat.Q8_0, compute=narrow), [TOKENS])
+    assert state.saturations["logits"] > 0
 
 
 def test_saturations_are_counted_by_step(model):
