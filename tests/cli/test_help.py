@@ -17,6 +17,7 @@ COMMANDS = [
     ("bench", "ecc"),
     ("bench", "flash"),
     ("bench", "native"),
+    ("bench", "softmax"),
 ]
 
 

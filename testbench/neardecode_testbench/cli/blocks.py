@@ -13,6 +13,13 @@ from neardecode.fabric.router import Router
 from neardecode.flash.channel import FlashChannel
 from neardecode.flash.controller import ChannelController
 from neardecode.lib.flit import FlitLayout
+from neardecode.vector.finish import SoftmaxFinish
+from neardecode.vector.gate import SiluGate
+from neardecode.vector.merge import SoftmaxMerge
+from neardecode.vector.norm import Normalise, RootMeanSquare
+from neardecode.vector.quantiser import Quantiser
+from neardecode.vector.residual import ResidualAdd
+from neardecode.vector.rotation import Rotation
 from neardecode_testbench.cli.errors import InputError
 
 __all__ = ["BLOCKS", "make_block"]
@@ -35,13 +42,30 @@ def _controller(config: Config) -> ChannelController:
     return ChannelController(config.flash, config.clock_ghz)
 
 
+def _normalise(config: Config) -> Normalise:
+    return Normalise(config, RootMeanSquare(config).exponent_bits)
+
+
+def _quantiser(config: Config) -> Quantiser:
+    return Quantiser(config, config.compute.activation_bits, config.vector.word_fraction_bits)
+
+
 BLOCKS: dict[str, Callable[[Config], wiring.Component]] = {
     "channel_controller": _controller,
     "chip": Chip,
     "flash_channel": lambda config: FlashChannel(config.flash),
     "mac_slice": lambda config: MacSlice(config, ceil_log2(config.flash.pages)),
+    "normalise": _normalise,
+    "quantiser": _quantiser,
+    "residual_add": ResidualAdd,
+    "root_mean_square": RootMeanSquare,
+    # The tables of keys, and of queries of heads of 64 or 128 elements.
+    "rotation": lambda config: Rotation(config, 14, 17),
     "router": _router,
+    "silu_gate": SiluGate,
     "softmax": Softmax,
+    "softmax_finish": SoftmaxFinish,
+    "softmax_merge": lambda config: SoftmaxMerge(config, config.flash.channels),
 }
 
 

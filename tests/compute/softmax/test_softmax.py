@@ -1,10 +1,12 @@
 """Softmax: values against the integer reference, cycles against its stated formula."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import neardecode.compute.softmax
 from neardecode.compute.softmax.softmax import Softmax
 from neardecode.config import Compute, Config, Flash, Vector
 from neardecode_testbench.benches.amaranth_sim import play, play_after_reset
@@ -111,3 +113,18 @@ def test_the_same_scenario_twice_goes_on_where_it_stopped():
     twice = scenario(seed=3)
     both = replace(twice, tiles=[*twice.tiles, *twice.tiles], recorder=Recorder(STREAMS))
     run(both)
+
+
+def test_the_waveform_of_the_readme():
+    recorder = Recorder(
+        STREAMS,
+        (
+            *("scores__valid", "scores__ready", "rescales__valid"),
+            *("probabilities__valid", "probabilities__ready", "partials__valid"),
+        ),
+    )
+    pacing = Held(cycles={"probabilities": (9, 10)})
+    run(replace(scenario(rows=([4, 3], [2]), pacing=pacing), recorder=recorder))
+    readme = (Path(neardecode.compute.softmax.__path__[0]) / "README.md").read_text()
+    for line in recorder.waveform(26):
+        assert f"    {line}\n" in readme

@@ -1,6 +1,8 @@
 """The decoder against its stated chain, written out one token, head and key at a time."""
 
 from dataclasses import replace
+from fractions import Fraction
+from math import floor
 
 import numpy as np
 import pytest
@@ -53,6 +55,7 @@ def stated_logits(decoder):
         decoder.shape, decoder.weights, decoder.vector, decoder.compute,
     )  # fmt: skip
     bits, fraction = compute.activation_bits, compute.fraction_bits
+    row_limit = 2 ** (compute.accumulator_bits - compute.rows.bit_length()) - 1
     epsilon = arithmetic.norm_epsilon(shape.rms_epsilon, shape.width, vector.residual_fraction_bits)
     form = arithmetic.SoftmaxFormat(bits, vector)
 
@@ -105,7 +108,8 @@ def stated_logits(decoder):
                         power = int(values[row].exponents[lane // 32]) - 133
                         power += exponent - 127 - (bits - 1) + fraction
                         product = element * mantissa
-                        sums[lane] += product << power if power >= 0 else product >> -power
+                        term = product << power if power >= 0 else product >> -power
+                        sums[lane] += max(-row_limit - 1, min(row_limit, term))
             if partial is not None:
                 partials.append(partial)
                 lanes.append(np.array(sums))
@@ -152,8 +156,11 @@ def stated_logits(decoder):
 
 
 @pytest.mark.parametrize("split", SPLITS, ids=["one part", "three parts", "two parts by threes"])
-def test_equals_the_stated_chain_one_token_and_many_at_a_time(model, split):
-    decoder = decoder_of(model, split=split)
+@pytest.mark.parametrize("fraction_bits", [20, 9])
+def test_equals_the_stated_chain_one_token_and_many_at_a_time(model, split, fraction_bits):
+    # With few fraction bits the rounding of every term and rescale shows in the logits.
+    compute = COMPUTE.model_copy(update={"fraction_bits": fraction_bits})
+    decoder = decoder_of(model, compute=compute, split=split)
     expected = stated_logits(decoder)
     for chunks in ([TOKENS], [[token] for token in TOKENS], [TOKENS[:5], TOKENS[5:6], TOKENS[6:]]):
         found, state = all_logits(decoder, chunks)
@@ -230,10 +237,44 @@ def test_every_named_value_is_observed_and_is_the_same_in_both_forms(model):
     }  # fmt: skip
     expected = {(layer, name) for layer in range(2) for name in names}
     assert set(many) == set(single) == expected | {(-1, "residual"), (-1, "output_normed")}
+    blocks = {"normed", "query", "key", "value", "attended", "ffn_normed", "gated", "output_normed"}
+    assert {name for (_, name), parts in many.items() if len(parts) == 2} == blocks
     for key, parts in many.items():
         for part, other in zip(parts, single[key], strict=True):
             assert len(part) == len(TOKENS)
             np.testing.assert_array_equal(part, other, err_msg=str(key))
+
+
+def test_a_row_of_a_weighted_sum_is_clamped_so_that_all_of_them_fit(model):
+    shape, weights = model
+    layers = tuple(replace(layer, value=layer.value * np.float32(16)) for layer in weights.layers)
+    compute = Compute(accumulator_bits=28, fraction_bits=12, blocks_a_row=8, rows=4096)
+    decoder = decoder_of((shape, replace(weights, layers=layers)), compute=compute)
+    found, state = all_logits(decoder, [TOKENS])
+    np.testing.assert_array_equal(found, stated_logits(decoder))
+    assert set(+state.saturations) == {"weighted"}
+
+
+@pytest.mark.parametrize("block_format", [BlockFormat.Q4_1, BlockFormat.Q8_0])
+def test_an_embedding_is_rounded_once_a_half_upwards(model, block_format):
+    # With so few fraction bits halves are common.
+    vector = Vector(residual_fraction_bits=8)
+    decoder = decoder_of(model, block_format, vector=vector)
+    seen = {}
+    decoder.forward(
+        TOKENS,
+        IntegerState(decoder.shape),
+        lambda layer, name, value: seen.setdefault((layer, name), value),
+    )
+    exact = decoder.weights.embedding[TOKENS].values().reshape(len(TOKENS), -1)
+    expected = [[floor(Fraction(value) * 256 + Fraction(1, 2)) for value in row] for row in exact]
+    np.testing.assert_array_equal(seen[-1, "residual"], expected)
+
+
+def test_clamped_terms_of_a_product_are_counted(model):
+    narrow = Compute(accumulator_bits=24, fraction_bits=18, blocks_a_row=8, rows=64)
+    _, state = all_logits(decoder_of(model, BlockFormat.Q8_0, compute=narrow), [TOKENS])
+    assert state.saturations["logits"] > 0
 
 
 def test_saturations_are_counted_by_step(model):

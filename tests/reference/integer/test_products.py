@@ -78,11 +78,13 @@ def test_leading_axes_are_kept():
     )
 
 
-def test_a_scale_that_is_no_number_marks_its_row_alone():
+@pytest.mark.parametrize("words", ["scales", "minimums"])
+def test_a_scale_or_minimum_that_is_no_number_marks_its_row_alone(words):
     random = np.random.default_rng(5)
-    blocks = random_blocks(BlockFormat.Q4_0, (5, 2), random)
+    blocks = random_blocks(BlockFormat.Q4_1, (5, 2), random)
     blocks.scales[:] = np.float16(0.01).view(np.uint16)
-    blocks.scales[3, 1] = 0x7C00
+    blocks.minimums[:] = np.float16(-0.05).view(np.uint16)
+    getattr(blocks, words)[3, 1] = 0x7C00
     saturated = assert_same(blocks, vectors(random, 2, 2, 12, spread=0.0)).saturated
     assert saturated.tolist() == [[False, False, False, True, False]] * 2
 
