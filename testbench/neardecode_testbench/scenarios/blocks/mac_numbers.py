@@ -77,6 +77,7 @@ class JobStimulus:
         rows: The rows that they hold.
         row_ends: For each of them the beat, counted from the command's first, that ends it.
         used: For each page the beat behind its last one of a row.
+        image: All pages, (pages, page_bytes).
         vector_blocks: Activation blocks in all.
         The others: Payloads of each stream.
     """
@@ -95,6 +96,7 @@ class JobStimulus:
     sums: list[int]
     saturated: int
     zero_blocks: int
+    image: NDArray[np.uint8]
 
 
 class SliceStimulus:
@@ -228,6 +230,7 @@ class SliceStimulus:
             sums=sums,
             saturated=saturated,
             zero_blocks=int(zero.sum()),
+            image=image,
         )
 
     def _pack_command(self, job: Job, tag: int) -> int:
