@@ -71,11 +71,15 @@ class SliceCause(enum.Enum):
     """A beat behind the last row, or of unused page bytes, was taken and dropped."""
     RESULTS = 3
     """The pipeline was held by a result that nobody took."""
-    ACTIVATION = 4
-    """A beat waited for the activation vector to be loaded."""
-    MEMORY = 5
+    CLOCK = 4
+    """The slice's slower clock did not move, and a beat waited."""
+    HEAT = 5
+    """The cycle was taken away by the throttle, and a beat waited."""
+    ACTIVATION = 6
+    """A beat waited for its activations: the vector, or its row's probabilities."""
+    MEMORY = 7
     """A command was open and its next beat had not arrived."""
-    IDLE = 6
+    IDLE = 8
     """No command was open."""
 
 

@@ -23,6 +23,7 @@ def main() -> None:
         bench_flash,
         bench_link,
         bench_softmax,
+        bench_mac,
         config,
         decode,
         model,

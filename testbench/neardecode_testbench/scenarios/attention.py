@@ -211,7 +211,7 @@ class LayerStimulus:
         result = self._flits.field(payload, "payload")
         head, row, value, saturated, error = (
             self._results.field(result, name)
-            for name in ("tag", "row", "value", "saturated", "error")
+            for name in ("tag", "row", "values.0", "saturated", "error")
         )
         return head, row, value, bool(saturated), bool(error)
 
@@ -222,6 +222,7 @@ class LayerStimulus:
             {
                 "slice": channel,
                 "command.mode": Mode.DOT.value,
+                "command.format": self.image.layout.format.value,
                 "command.base": base,
                 "command.rows": positions,
                 "command.blocks": self.image.blocks_a_row,
@@ -245,7 +246,7 @@ class LayerStimulus:
 
     def _flit(self, layer: int, head: int, row: int, expected: Scores) -> int:
         result = {
-            "value": expected.values[head, row],
+            "values": [expected.values[head, row]],
             "row": row,
             "saturated": expected.saturated[head, row],
             "tag": head,
