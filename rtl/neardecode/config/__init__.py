@@ -15,7 +15,7 @@ from neardecode.config.flash import Ecc, Flash, Host, Repair
 from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat, PageLayout, page_layout
 from neardecode.config.models import TAG_BITS, Config, Decode
 from neardecode.config.presets import PRESETS
-from neardecode.config.stack import Heat, Stack, StackCycles, Timings
+from neardecode.config.stack import Heat, HeatConstants, Stack, StackCycles, Timings
 from neardecode.config.toml import ConfigError, dumps, load, loads
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Fabric",
     "Flash",
     "Heat",
+    "HeatConstants",
     "Host",
     "LinkCause",
     "PageLayout",
