@@ -20,7 +20,7 @@ from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat, PageLayout, p
 from neardecode.config.link import Protection
 from neardecode.config.models import TAG_BITS, Config, Decode
 from neardecode.config.presets import PRESETS
-from neardecode.config.stack import Heat, Stack, StackCycles, Timings
+from neardecode.config.stack import Heat, HeatConstants, Stack, StackCycles, Timings
 from neardecode.config.toml import ConfigError, dumps, load, loads
 from neardecode.config.vector import Vector
 
@@ -39,6 +39,7 @@ __all__ = [
     "Fabric",
     "Flash",
     "Heat",
+    "HeatConstants",
     "Host",
     "LinkCause",
     "PageLayout",

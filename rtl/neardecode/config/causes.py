@@ -207,3 +207,7 @@ class VaultEvent(enum.Enum):
     """Refresh commands."""
     OVERTAKEN = 4
     """Beats that passed the oldest access."""
+    HOT = 5
+    """Cycles in which refresh ran at twice the rate."""
+    THROTTLED = 6
+    """Cycles in which the reader was to rest because of the heat."""

@@ -14,7 +14,7 @@ from neardecode.config.fabric import Fabric
 from neardecode.config.flash import Flash
 from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat, PageLayout
 from neardecode.config.section import Section
-from neardecode.config.stack import Stack, StackCycles
+from neardecode.config.stack import HeatConstants, Stack, StackCycles
 from neardecode.config.vector import Vector
 
 __all__ = ["TAG_BITS", "Config", "Decode"]
@@ -116,6 +116,30 @@ class Config(Section):
         if self.stack is None:
             raise ValueError("stack: there is none in this configuration")
         return StackCycles.of(self.stack.timings, self.cycles)
+
+    @property
+    def stack_heat(self) -> HeatConstants | None:
+        """The thermal constants of a vault, or None where nothing heats."""
+        if self.stack is None or self.stack.heat is None:
+            return None
+        heat = self.stack.heat
+        # Energy by heat capacity, which is the time constant by the resistance, in 2^-24 half
+        # degrees: 1e-12 J a pJ, 1e-6 s a us.
+        scale = heat.resistance_k_a_w / heat.time_constant_us * 1e-6 * 2 * 2**24
+        at_once = self.stack.banks if self.stack.refresh == "all-bank" else 1
+        weights = (heat.beat_pj, heat.activate_pj, heat.refresh_pj * at_once)
+        beat, activate, refresh = (round(energy * scale) for energy in weights)
+        return HeatConstants(
+            (beat, activate, refresh),
+            self.cycles(heat.time_constant_us * 1000 / 256),
+            *(
+                round(2 * degrees)
+                for degrees in (
+                    *(heat.ambient_c, heat.hot_c, heat.throttle_c),
+                    *(heat.step_c, heat.hysteresis_c),
+                )
+            ),
+        )
 
     @property
     def bandwidth_gbs(self) -> float:

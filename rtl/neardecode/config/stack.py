@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from neardecode.config.flash import Repair
 from neardecode.config.section import Section, power_of_two
 
-__all__ = ["Heat", "Stack", "StackCycles", "Timings"]
+__all__ = ["Heat", "HeatConstants", "Stack", "StackCycles", "Timings"]
 
 Nanoseconds = Annotated[float, Field(gt=0, le=1e6)]
 
@@ -137,6 +137,25 @@ class Heat(Section):
                 f" not {self.throttle_c}"
             )
         return self
+
+
+@dataclass(frozen=True)
+class HeatConstants:
+    """The thermal constants of a vault as integers; temperatures in half degrees above 0 C.
+
+    Attributes:
+        weights: What a beat, an activate and a refresh command add, in 2^-24 half degrees.
+        window: Cycles in which 2^-8 of the excess over ambient leaks away.
+        ambient, hot, throttle, step, hysteresis: As in `Heat`.
+    """
+
+    weights: tuple[int, int, int]
+    window: int
+    ambient: int
+    hot: int
+    throttle: int
+    step: int
+    hysteresis: int
 
 
 class Stack(Section):

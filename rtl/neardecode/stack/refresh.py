@@ -32,6 +32,7 @@ class _Refresh(wiring.Component):
         last_bank: In. The bank, of every group, that had the last column command.
         open, activate_ready, window_ready, precharge_ready: In. As in `BankStates`.
         blocked: Out(banks). Kept from accesses.
+        drains: Out(1). No row is to be opened.
         command: Out(`RowCommand`). What it wants on the row bus.
         urgent: Out(1). It goes before what accesses want.
         given: In(1). The command is given in this cycle.
@@ -46,6 +47,7 @@ class _Refresh(wiring.Component):
     window_ready: Signal
     precharge_ready: Signal
     blocked: Signal
+    drains: Signal
     command: data.View
     urgent: Signal
     given: Signal
@@ -65,6 +67,7 @@ class _Refresh(wiring.Component):
                 "window_ready": In(1),
                 "precharge_ready": In(banks),
                 "blocked": Out(banks),
+                "drains": Out(1),
                 "command": Out(RowCommand(config)),
                 "urgent": Out(1),
                 "given": In(1),
@@ -94,16 +97,26 @@ class _Refresh(wiring.Component):
 class AllBankRefresh(_Refresh):
     """One command for all banks every tREFI, when nothing waits or `postponed` of them are owed.
 
-    It keeps the banks from accesses, closes their rows and refreshes them.
+    It lets no row be opened for tRAS, while beats of those that are open go on; then it keeps the
+    banks from accesses, closes their rows and refreshes them.
     """
 
     def elaborate(self, platform) -> Module:
         """What is owed, and the two commands that pay it."""
         m = Module()
-        begins, must = Signal(), Signal()
+        begins, must, pays = Signal(), Signal(), Signal()
         owed = self._owed(m, "owed", self._interval(m), self.given & begins)
-        m.d.comb += must.eq(owed >= self._config.postponed)
-        with m.If(must | ((owed != 0) & ~self.wanted.any())):
+        since = Signal(range(self._cycles.ras + 1))
+        m.d.comb += [
+            must.eq(owed >= self._config.postponed),
+            self.drains.eq(must),
+            pays.eq((since == self._cycles.ras) | ((owed != 0) & ~self.wanted.any())),
+        ]
+        with m.If(~must):
+            m.d.sync += since.eq(0)
+        with m.Elif(since != self._cycles.ras):
+            m.d.sync += since.eq(since + 1)
+        with m.If(pays):
             m.d.comb += [self.blocked.eq(~0), self.urgent.eq(1)]
             with m.If(self.open.any()), m.If(self.precharge_ready.all()):
                 m.d.comb += self.command.kind.eq(RowKind.PRECHARGE_ALL)

@@ -5,19 +5,23 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import exact_log2
 
-from neardecode.config import Stack, StackCycles, VaultCause, VaultEvent
+from neardecode.config import HeatConstants, Stack, StackCycles, VaultCause, VaultEvent
 from neardecode.lib.counters import CycleCounters, EventCounters
 from neardecode.lib.fifo import StreamFIFO
 from neardecode.lib.page import BeatRequest, BeatWrite, PageBeat, PageRequest
 from neardecode.stack.banks import BankStates
 from neardecode.stack.command import DramBus, DramBusInterface, RowKind
 from neardecode.stack.front import VaultFront, WrittenBeat
+from neardecode.stack.heat import VaultHeat
 from neardecode.stack.lanes import TsvLanes
 from neardecode.stack.queue import AccessQueue
 from neardecode.stack.read_buffer import ReadBuffer
 from neardecode.stack.refresh import refresh_of
 
 __all__ = ["VaultController"]
+
+SHOWN = ("temperature", "throttle", "permit")
+"""What a vault shows of its heat."""
 
 
 class VaultController(wiring.Component):
@@ -35,6 +39,7 @@ class VaultController(wiring.Component):
     Parameters:
         config: The stack section of a configuration.
         cycles: Its timings.
+        heat: Its thermal constants; without them nothing heats.
 
     Members:
         requests: In(stream of `PageRequest`).
@@ -44,7 +49,11 @@ class VaultController(wiring.Component):
         written: Out(1). One more write, in their order, went to the DRAM.
         dram: Out(`DramBus`).
         faulty: Out(lanes). TSVs that are led around, for the DRAM to do so too.
-        hot: In(1). Above 85 C.
+        hot: In(1). Above 85 C, as a sensor says.
+        doubled: Out(1). Refresh runs at twice the rate: that, or the thermal node is so hot.
+        temperature: Out(9). The node's, in half degrees above 0 C; only with ``heat``.
+        throttle: Out(range(16)). Of 16 cycles, those that the reader is to rest; only with it.
+        permit: Out(1). This is none of them; only with it.
         ready: Out(1). The TSVs are tested.
         repaired: Out(1). Some are bad, and are led around.
         retired: Out(1). Too many are bad: every read is answered with an error.
@@ -65,6 +74,10 @@ class VaultController(wiring.Component):
     dram: DramBusInterface
     faulty: Signal
     hot: Signal
+    doubled: Signal
+    temperature: Signal
+    throttle: Signal
+    permit: Signal
     ready: Signal
     repaired: Signal
     retired: Signal
@@ -74,14 +87,19 @@ class VaultController(wiring.Component):
     cycles: data.View
     events: data.View
 
-    def __init__(self, config: Stack, cycles: StackCycles):
+    def __init__(self, config: Stack, cycles: StackCycles, heat: HeatConstants | None = None):
         self._config = config
+        self._heat = None if heat is None else VaultHeat(heat)
         self._timings = cycles
         self._cycles = CycleCounters(VaultCause)
         self._events = EventCounters(VaultEvent)
         address, beats = exact_log2(config.pages), config.page_beats
+        shown = {}
+        if self._heat is not None:
+            shown = {name: self._heat.signature.members[name] for name in SHOWN}
         super().__init__(
             {
+                **shown,
                 "requests": In(stream.Signature(PageRequest(address))),
                 "reads": In(stream.Signature(BeatRequest(address, beats))),
                 "beats": Out(stream.Signature(PageBeat(config.beat_bytes))),
@@ -90,6 +108,7 @@ class VaultController(wiring.Component):
                 "dram": Out(DramBus(config)),
                 "faulty": Out(config.lanes),
                 "hot": In(1),
+                "doubled": Out(1),
                 "ready": Out(1),
                 "repaired": Out(1),
                 "retired": Out(1),
@@ -125,16 +144,18 @@ class VaultController(wiring.Component):
         connect(m, front.answers, buffer.answers)
         connect(m, front.data, written.i)
         connect(m, buffer.beats, flipped(self.beats))
-        shared = ("open", "activate_ready", "window_ready", "precharge_ready")
+        shared = ("open", "activate_ready", "precharge_ready")
         own = ("rows", "column_ready", "group_ready", "read_ready", "write_ready", "turned")
         m.d.comb += [
             *(getattr(queue, name).eq(getattr(banks, name)) for name in (*shared, *own)),
             *(getattr(refresh, name).eq(getattr(banks, name)) for name in shared),
+            refresh.window_ready.eq(banks.window_ready),
+            queue.window_ready.eq(banks.window_ready & ~refresh.drains),
             queue.refreshing.eq(banks.refreshing),
             queue.blocked.eq(refresh.blocked),
             refresh.wanted.eq(queue.wanted),
             refresh.enable.eq(lanes.done),
-            refresh.hot.eq(self.hot),
+            refresh.hot.eq(self.doubled),
             front.enable.eq(lanes.done),
             front.retired.eq(lanes.failed),
             front.place.eq(buffer.place),
@@ -159,8 +180,19 @@ class VaultController(wiring.Component):
         with m.If(column.valid):
             m.d.sync += refresh.last_bank.eq(column.bank[exact_log2(config.bank_groups) :])
 
+        throttled = Signal()
+        if self._heat is None:
+            m.d.comb += self.doubled.eq(self.hot)
+        else:
+            m.submodules.heat = heat = self._heat
+            m.d.comb += [
+                heat.strobes.eq(self.strobes),
+                self.doubled.eq(self.hot | heat.hot),
+                throttled.eq(~heat.permit),
+                *(getattr(self, name).eq(getattr(heat, name)) for name in SHOWN),
+            ]
         self._move_data(m, queue, buffer, written, lanes)
-        self._count(m, queue, front, lanes)
+        self._count(m, queue, front, lanes, throttled)
         return m
 
     def _move_data(self, m: Module, queue, buffer, written, lanes) -> None:
@@ -190,7 +222,7 @@ class VaultController(wiring.Component):
             self.written.eq(column.valid & column.write),
         ]
 
-    def _count(self, m: Module, queue, front, lanes) -> None:
+    def _count(self, m: Module, queue, front, lanes, throttled) -> None:
         """One cause a cycle, and the events."""
         row, column = self.dram.row, self.dram.column
         with m.If(column.valid):
@@ -213,6 +245,8 @@ class VaultController(wiring.Component):
                     row.kind == RowKind.ACTIVATE,
                     (row.kind == RowKind.REFRESH_ALL) | (row.kind == RowKind.REFRESH_BANK),
                     queue.overtakes,
+                    self.doubled,
+                    throttled,
                 )
             ),
             self._cycles.cause.eq(self.cause),
