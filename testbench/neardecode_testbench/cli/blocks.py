@@ -28,9 +28,8 @@ __all__ = ["BLOCKS", "make_block"]
 def _router(config: Config) -> Router:
     ends = config.flash.channels + 1
     return Router(
-        FlitLayout(config.fabric.payload_bits, ends),
+        FlitLayout.for_payload(config.fabric.payload_bits, ends, ends),
         routes=range(ends),
-        ports=ends,
         buffer_flits=config.fabric.buffer_flits,
         output_credits=config.fabric.buffer_flits,
     )
