@@ -416,7 +416,7 @@ class Specification:
         status = 5 if unit.fate is None else unit.fate[0]
         if status in (5, 9):
             # A halt ends several pages of a block, and the last one answered need not be the first.
-            block.next_page, block.failed = min(block.next_page, unit.place), False
+            block.next_page = min(block.next_page, unit.place)
         elif status in (7, 8):
             block.next_page, block.failed = 0, True
 
@@ -440,7 +440,7 @@ class Specification:
                     permitted.add(unit.fate)
         if retired or maybe_retired:
             permitted.add((W.INVALID_ADDRESS.value, 0))
-            if seen in permitted:
+            if seen == (W.INVALID_ADDRESS.value, 0):
                 return
         if retired:
             self._expect(command, permitted)
@@ -526,6 +526,8 @@ class Specification:
         """Whether an answer came too late for a refusal, or for a unit that had ended."""
         if way is None:
             due = max(command.settled, command.arrived[-1]) + SLACK
+            if command.info == CHANNEL:
+                return True
             return command.status == W.ORDER.value and command.answered[0] > due
         if command.status != W.TIMEOUT.value or way[1] is None:
             return False
