@@ -38,11 +38,12 @@ def forward_all(shape: ModelShape, weights: Weights, tokens: Sequence[int]) -> N
 
     def turn(x: NDArray[np.float32]) -> NDArray[np.float32]:
         even, odd = x[..., 0::2], x[..., 1::2]  # (heads, tokens, head_size / 2)
-        return np.stack([even * cosine - odd * sine, even * sine + odd * cosine], -1).reshape(
-            x.shape
-        )
+        turned = np.empty_like(x)
+        turned[..., 0::2] = even * cosine - odd * sine
+        turned[..., 1::2] = even * sine + odd * cosine
+        return turned
 
-    x = weights.embedding[np.asarray(tokens)]  # (tokens, width)
+    x: NDArray[np.float32] = weights.embedding[np.asarray(tokens)]  # (tokens, width)
     for layer in weights.layers:
         normed = norm(x, layer.attention_norm)  # (tokens, width)
         query = turn(heads(normed @ layer.query.T))  # (heads, tokens, head_size)
@@ -52,8 +53,8 @@ def forward_all(shape: ModelShape, weights: Weights, tokens: Sequence[int]) -> N
         for head in range(shape.heads):
             scores = query[head] @ key[head // shape.group].T * np.float32(shape.head_size**-0.5)
             attended[head] = softmax(scores + hidden) @ value[head // shape.group]
-        x = x + attended.swapaxes(0, 1).reshape(count, -1) @ layer.attention_output.T
+        x += attended.swapaxes(0, 1).reshape(count, -1) @ layer.attention_output.T
 
         normed = norm(x, layer.ffn_norm)
-        x = x + (silu(normed @ layer.gate.T) * (normed @ layer.up.T)) @ layer.down.T
+        x += (silu(normed @ layer.gate.T) * (normed @ layer.up.T)) @ layer.down.T
     return norm(x, weights.output_norm)

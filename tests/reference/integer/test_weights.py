@@ -18,7 +18,7 @@ GGUF_FORMATS = (BlockFormat.Q4_0, BlockFormat.Q4_1, BlockFormat.Q8_0, BlockForma
 MATRICES = ("query", "key", "value", "attention_output", "gate", "up", "down")
 
 
-@pytest.mark.parametrize("block_format", GGUF_FORMATS[:3])
+@pytest.mark.parametrize("block_format", GGUF_FORMATS)
 def test_blocks_of_a_file_are_worth_what_the_float_decoder_reads(write_gguf, block_format):
     kind = GGMLQuantizationType[block_format.name]
     types = {"token_embd.weight": kind, "output.weight": kind}

@@ -80,7 +80,9 @@ def random_tiles(
             # Around the halves between two scores, and around the largest score.
             half = 1 << max(fraction_bits - config.vector.score_fraction_bits - 1, 0)
             top = (1 << config.vector.maximum_bits - 1) << fraction_bits
-            numbers = random.choice([half, -half, top, -top, top - (1 << fraction_bits)], length)
+            whole = top - (1 << fraction_bits)
+            numbers = [half, -half, top, -top, whole, whole + half, whole + 2 * half]
+            numbers = random.choice(numbers, length)
             numbers = numbers + random.integers(-2, 3, length)
         else:
             numbers = centre + random.normal(0, 4, length) * 2.0**fraction_bits
