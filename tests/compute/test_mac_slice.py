@@ -345,6 +345,15 @@ def test_scaled_formats_at_other_widths(block_format, activation_bits):
     run(SliceRows(config, ADDRESS_BITS, (Job(30, 8, format=block_format),), activation_bits))
 
 
+@pytest.mark.parametrize("block_format", [BlockFormat.Q4_0, BlockFormat.Q4_1, BlockFormat.Q8_0])
+def test_scales_that_are_no_numbers_mark_their_rows_and_no_other(block_format):
+    config = configuration(page_bytes=256, beat_bytes=32, formats=(block_format.name,))
+    job = Job(40, 3, format=block_format, invalid=0.1)
+    # Nothing else marks a row.
+    result = run(SliceRows(config, ADDRESS_BITS, (job,), magnitudes="common"))
+    assert 5 < result.saturated < 30
+
+
 SUMS = configuration(page_bytes=256, beat_bytes=32, head_elements=64, vectors=2)
 SUM_JOBS = (
     Job(9, 2, sums=True),

@@ -66,12 +66,6 @@ class Config(Section):
                     f"compute.blocks_a_row must be whole beats of {layout.blocks_a_beat}"
                     f" blocks, not {self.compute.blocks_a_row}"
                 )
-            if layout.blocks != layout.element_beats * layout.blocks_a_beat:
-                raise ValueError(
-                    f"compute.formats: a page of {self.flash.page_bytes} bytes holds"
-                    f" {layout.blocks} blocks of {layout.format.name}, not whole beats of"
-                    f" {layout.blocks_a_beat}"
-                )
         if self.compute.head_elements % (BLOCK_ELEMENTS * self.kv_layout.blocks_a_beat):
             raise ValueError(
                 f"compute.head_elements must be whole beats of {self.flash.beat_bytes} elements,"

@@ -13,7 +13,7 @@ __all__ = ["DESIGN"]
 
 FORMATS = (BlockFormat.Q4_1, BlockFormat.Q8_0, BlockFormat.MXINT8)
 CONFIG = Config(
-    flash=Flash(dies=1, banks_a_die=4, page_bytes=512, pages_a_bank=16),
+    flash=Flash(dies=1, banks_a_die=4, page_bytes=256, beat_bytes=32, pages_a_bank=16),
     fabric=Fabric(payload_bits=256),
     # Everything that a slice can have.
     compute=Compute(
@@ -49,9 +49,9 @@ MIXED = (
 )
 """Every mode and format in turn."""
 SELECTED = (
-    Job(33, 2, page_rows=7, selection=frozenset({0, 2, 4})),
-    Job(33, 2, page_rows=7, selection=frozenset({1, 3}), sums=True),
-    Job(14, 2, page_rows=7),
+    Job(14, 2, page_rows=3, selection=frozenset({0, 2, 4})),
+    Job(14, 2, page_rows=3, selection=frozenset({1, 3}), sums=True),
+    Job(6, 2, page_rows=3),
     Job(5, 4),
 )
 """Commands that read some of their pages, one that reads none."""

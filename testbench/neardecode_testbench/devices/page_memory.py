@@ -10,12 +10,13 @@ from neardecode.lib.fifo import StreamFIFO
 from neardecode.lib.page import PageBeat, PageRequest
 from neardecode_testbench.devices.storage import StorageInterface, StoragePort
 
-__all__ = ["RATE_CYCLES", "PageMemory"]
+__all__ = ["QUEUED_BEATS", "RATE_CYCLES", "PageMemory"]
 
 RATE_CYCLES = 16
 """In so many cycles a memory gives `rate` beats."""
 QUEUED_REQUESTS = 64
 QUEUED_BEATS = 4
+"""Beats that wait until they are taken."""
 
 
 class PageMemory(wiring.Component):

@@ -16,7 +16,7 @@ from amaranth.utils import ceil_log2
 from neardecode.compute.lanes import Lanes
 from neardecode.config import BLOCK_ELEMENTS, BlockFormat, Config, SliceCause
 from neardecode_testbench.devices.mac_bench import MacBench
-from neardecode_testbench.devices.page_memory import RATE_CYCLES
+from neardecode_testbench.devices.page_memory import QUEUED_BEATS, RATE_CYCLES
 from neardecode_testbench.drive.backends import Backend, simulate
 from neardecode_testbench.drive.design import Design
 from neardecode_testbench.drive.stimulus import Play, Probe, Sink, Source, Step, Storage
@@ -259,7 +259,9 @@ class SliceLoad:
         taken = cycles["BUSY"] + cycles["SCALES"] + cycles["TAIL"]
         window = step(Probe({}, ["window"])).outputs["window"]
         rate = self.rate / RATE_CYCLES
-        if taken != beats or taken > window * rate + 1:
+        # At the window's start some may have been waiting.
+        deliverable = min(float(window), window * rate + QUEUED_BEATS)
+        if taken != beats or taken > deliverable:
             raise ValueError(f"{taken} beats were taken in {window} cycles, {beats} were stored")
         share = (RATE_CYCLES - self.throttle) / RATE_CYCLES
         moving = share / config.compute.clock_divider
@@ -268,8 +270,8 @@ class SliceLoad:
         return SliceMeasure(
             beats=taken,
             window=window,
-            deliverable=window * rate,
-            utilisation=taken / (window * rate),
+            deliverable=deliverable,
+            utilisation=taken / deliverable,
             busy_share=cycles["BUSY"] / taken,
             lane_occupancy=blocks / (lanes * window),
             formula=taken / min(rate, moving),

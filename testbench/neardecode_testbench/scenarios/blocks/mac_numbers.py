@@ -51,6 +51,7 @@ class Job:
         page_rows: The command's; 0 where rows straddle pages.
         selection: With ``page_rows``, the pages that are read, counted from the base.
         sparse: Share of blocks that are zero.
+        invalid: Share of fp16 scales, and of minimums, that are an infinity or a NaN.
     """
 
     rows: int
@@ -66,6 +67,7 @@ class Job:
     page_rows: int = 0
     selection: frozenset[int] = frozenset()
     sparse: float = 0.0
+    invalid: float = 0.0
 
 
 @dataclass
@@ -397,7 +399,13 @@ class SliceStimulus:
             extreme = random.random(job.rows) < 0.2
             elements[extreme] = signs[extreme, np.newaxis, np.newaxis]
         elements[random.random(shape) < job.sparse] = 0
-        return WeightBlocks(job.format, elements, scales, weights.minimums)
+        minimums = weights.minimums
+        if job.invalid and scales.dtype == np.uint16:
+            scales[random.random(shape) < job.invalid] = random.choice((0x7C00, 0xFE01))
+            if minimums is not None:
+                minimums = minimums.copy()
+                minimums[random.random(shape) < job.invalid] = random.choice((0xFC00, 0x7C01))
+        return WeightBlocks(job.format, elements, scales, minimums)
 
     def _edges(self, job: Job, dot_bits: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Shifts and products, (rows, blocks); a row has one product that is not zero."""
