@@ -20,6 +20,7 @@ def main() -> None:
         bench,
         bench_ecc,
         bench_flash,
+        bench_stack,
         config,
         decode,
         model,

@@ -12,6 +12,7 @@ from neardecode.fabric.router import Router
 from neardecode.flash.channel import FlashChannel
 from neardecode.flash.controller import ChannelController
 from neardecode.lib.flit import FlitLayout
+from neardecode.stack.vault import VaultController
 from neardecode_testbench.cli.errors import InputError
 
 __all__ = ["BLOCKS", "make_block"]
@@ -34,12 +35,19 @@ def _controller(config: Config) -> ChannelController:
     return ChannelController(config.flash, config.clock_ghz)
 
 
+def _vault(config: Config) -> VaultController:
+    if config.stack is None:
+        raise ConfigError("stack: the vault controller needs it; see the preset stack")
+    return VaultController(config.stack, config.stack_cycles, config.stack_heat)
+
+
 BLOCKS: dict[str, Callable[[Config], wiring.Component]] = {
     "channel_controller": _controller,
     "chip": Chip,
     "flash_channel": lambda config: FlashChannel(config.flash),
     "mac_slice": lambda config: MacSlice(config, ceil_log2(config.flash.pages)),
     "router": _router,
+    "vault_controller": _vault,
 }
 
 
