@@ -78,12 +78,15 @@ def stack(
     """
     check_writable(json)
     quiet = json is not None and str(json) == "-"
-    settings = _settings(load(config), refresh, heat)
+    given = load(config)
+    settings = _settings(given, refresh, heat)
     if lanes:
         _campaign(settings, seed, quiet, json)
         return
     stack_, cycles = settings.stack, settings.stack_cycles
     assert stack_ is not None
+    assert given.stack is not None
+    tsvs = given.stack.tsvs
     constants = settings.stack_heat if heat is not None else None
     stream = StackStream(stack_, cycles, pattern, read_share, intervals, constants, seed)
     try:
@@ -96,7 +99,7 @@ def stack(
         console.print(_table(settings, pattern, measured))
         console.print(
             f"{vaults} such vaults: {measured.utilisation * peak:.3f} TB/s,"
-            f" peak {peak:.3f} TB/s, over {stack_.tsvs:,} signal TSVs"
+            f" peak {peak:.3f} TB/s, over {tsvs:,} signal TSVs"
         )
         if measured.temperature_c is not None:
             events, total = measured.events, sum(measured.causes.values())
@@ -119,7 +122,7 @@ def stack(
             "causes": {cause.lower(): count for cause, count in measured.causes.items()},
             "events": {event.lower(): count for event, count in measured.events.items()},
             "vaults": vaults,
-            "tsvs": stack_.tsvs,
+            "tsvs": tsvs,
             "tbs": measured.utilisation * peak,
             "peak_tbs": peak,
             "temperature_c": measured.temperature_c,
