@@ -1,8 +1,16 @@
 import pytest
 
-from neardecode.config import ChannelCause, ChannelEvent, LinkCause, RouterCause, SliceCause
+from neardecode.config import (
+    ChannelCause,
+    ChannelEvent,
+    LinkCause,
+    RouterCause,
+    SliceCause,
+    VaultCause,
+    VaultEvent,
+)
 
-CAUSES = [ChannelCause, SliceCause, RouterCause, LinkCause]
+CAUSES = [ChannelCause, SliceCause, RouterCause, LinkCause, VaultCause]
 
 
 @pytest.mark.parametrize("causes", CAUSES)
@@ -15,7 +23,7 @@ def test_the_last_cause_is_idle(causes):
     assert list(causes)[-1].name == "IDLE"
 
 
-@pytest.mark.parametrize("numbered", [*CAUSES, ChannelEvent])
+@pytest.mark.parametrize("numbered", [*CAUSES, ChannelEvent, VaultEvent])
 def test_values_are_the_counters_places(numbered):
     assert [member.value for member in numbered] == list(range(len(numbered)))
     assert len(numbered.__members__) == len(numbered), "no name stands for another"

@@ -31,4 +31,4 @@ SHORT = StackCycles(
 
 
 def test_no_command_is_early_whatever_the_commands_before():
-    prove(BankStatesProperties(BankStates(SMALL, SHORT), SMALL, SHORT), 12, "bmc")
+    prove(BankStatesProperties(BankStates(SMALL, SHORT), SMALL, SHORT), 8, "bmc")
