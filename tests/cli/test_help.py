@@ -14,10 +14,15 @@ COMMANDS = [
     ("config", "show"),
     ("config", "check"),
     ("model", "fetch"),
+    ("bench", "allreduce"),
     ("bench", "ecc"),
+    ("bench", "fabric"),
     ("bench", "flash"),
+    ("bench", "link"),
+    ("bench", "mac"),
     ("bench", "native"),
     ("bench", "softmax"),
+    ("bench", "stack"),
 ]
 
 

@@ -12,6 +12,13 @@ from neardecode.config import (
 )
 
 CAUSES = [ChannelCause, SliceCause, RouterCause, LinkCause, ProtectedLinkCause, ReductionCause]
+    RouterCause,
+    SliceCause,
+    VaultCause,
+    VaultEvent,
+)
+
+CAUSES = [ChannelCause, SliceCause, RouterCause, LinkCause, VaultCause]
 
 
 @pytest.mark.parametrize("causes", CAUSES)
@@ -25,6 +32,7 @@ def test_the_last_cause_is_idle(causes):
 
 
 @pytest.mark.parametrize("numbered", [*CAUSES, ChannelEvent, ProtectedLinkEvent])
+@pytest.mark.parametrize("numbered", [*CAUSES, ChannelEvent, VaultEvent])
 def test_values_are_the_counters_places(numbered):
     assert [member.value for member in numbered] == list(range(len(numbered)))
     assert len(numbered.__members__) == len(numbered), "no name stands for another"

@@ -24,6 +24,7 @@ def main() -> None:
         bench_link,
         bench_mac,
         bench_softmax,
+        bench_stack,
         config,
         decode,
         model,

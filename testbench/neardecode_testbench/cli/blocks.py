@@ -20,6 +20,7 @@ from neardecode.vector.norm import Normalise, RootMeanSquare
 from neardecode.vector.quantiser import Quantiser
 from neardecode.vector.residual import ResidualAdd
 from neardecode.vector.rotation import Rotation
+from neardecode.stack.vault import VaultController
 from neardecode_testbench.cli.errors import InputError
 
 __all__ = ["BLOCKS", "make_block"]
@@ -49,6 +50,12 @@ def _quantiser(config: Config) -> Quantiser:
     return Quantiser(config, config.compute.activation_bits, config.vector.word_fraction_bits)
 
 
+def _vault(config: Config) -> VaultController:
+    if config.stack is None:
+        raise ConfigError("stack: the vault controller needs it; see the preset stack")
+    return VaultController(config.stack, config.stack_cycles, config.stack_heat)
+
+
 BLOCKS: dict[str, Callable[[Config], wiring.Component]] = {
     "channel_controller": _controller,
     "chip": Chip,
@@ -65,6 +72,7 @@ BLOCKS: dict[str, Callable[[Config], wiring.Component]] = {
     "softmax": Softmax,
     "softmax_finish": SoftmaxFinish,
     "softmax_merge": lambda config: SoftmaxMerge(config, config.flash.channels),
+    "vault_controller": _vault,
 }
 
 
