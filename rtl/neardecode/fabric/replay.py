@@ -59,9 +59,9 @@ class ReplaySender(wiring.Component):
             raise ValueError(f"window must be a power of two from 2 on, not {window!r}")
         if not isinstance(settling, int) or settling < 1:
             raise ValueError(f"settling must be a positive integer, not {settling!r}")
-        self._shape = shape
         self._window = window
         self._settling = settling
+        self._kept = Memory(shape=Shape.cast(shape).width, depth=window, init=[])
         numbers = sequence_bits(window)
         self._oldest = Signal(numbers, name="oldest")
         self._next_sent = Signal(numbers, name="next_sent")
@@ -106,9 +106,7 @@ class ReplaySender(wiring.Component):
             self.replays.eq(self.heard & self.behind & (settling == 0)),
         ]
 
-        m.submodules.kept = kept = Memory(
-            shape=Shape.cast(self._shape).width, depth=self._window, init=[]
-        )
+        m.submodules.kept = kept = self._kept
         write = kept.write_port()
         read = kept.read_port(transparent_for=(write,))
         m.d.comb += [
