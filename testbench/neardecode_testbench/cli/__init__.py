@@ -18,7 +18,9 @@ def main() -> None:
     from neardecode_testbench.cli import (  # noqa: F401
         area,
         bench,
+        bench_allreduce,
         bench_ecc,
+        bench_fabric,
         bench_flash,
         bench_link,
         config,
