@@ -155,14 +155,13 @@ class ReplayProperties(Elaboratable):
 
         sends = sender.first | sender.again
         after_sent = number("after_sent")
-        ahead = ~_at_most(heard_expected, after_sent)
         m.d.comb += after_sent.eq(next_sent + sends)
         m.d.sync += [
             taken.eq(taken + takes),
             expected.eq(expected + receiver.valid),
             furthest.eq(furthest + sender.first),
             oldest.eq(Mux(heard, heard_expected, oldest)),
-            next_sent.eq(Mux(sender.replays | (heard & ahead), heard_expected, after_sent)),
+            next_sent.eq(Mux(sender.replays, heard_expected, after_sent)),
         ]
         with m.If(takes & choose & ~chosen):
             m.d.sync += [chosen.eq(1), chosen_number.eq(taken), chosen_unit.eq(unit)]
@@ -230,6 +229,13 @@ class ReplayProperties(Elaboratable):
                 & ((upper - lower)[:NUMBER_BITS] <= window),
                 "the numbers are in order",
             )
+        for distance, answer in enumerate(reversed(answers)):
+            m.d.comb += Assert(
+                _at_most(answer, (next_sent + distance + 1)[:NUMBER_BITS]),
+                "no answer overtakes what is sent",
+            )
+        for newer, older in pairwise(answers):
+            m.d.comb += Assert((newer - older)[:NUMBER_BITS] <= 1, "answers go up one by one")
         for place, (_, filled, sequence, _) in enumerate(frames):
             end = (sequence + filled)[:NUMBER_BITS]
             m.d.comb += [
