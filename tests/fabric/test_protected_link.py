@@ -121,6 +121,14 @@ def test_an_overdue_unit_is_replaced_by_that_of_the_message_before(timeout, peri
     assert bool(marked) == (timeout < protection.replay_cycles)
 
 
+@pytest.mark.parametrize("early", range(6))
+def test_a_unit_that_comes_when_it_is_overdue_is_given_itself(early):
+    protection = full_rate(2)
+    timeout = protection.replay_cycles - early
+    protection = full_rate(2, policy="substitute", timeout=timeout, period=2)
+    run(protection, 60, (frozenset([40]), NONE))
+
+
 def test_before_a_whole_message_came_nothing_is_replaced():
     protection = full_rate(0, policy="substitute", timeout=1, period=10)
     first = 3 + protection.latency + 2

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from neardecode.config import ProtectedLinkCause, ProtectedLinkEvent, Protection
 from neardecode.fabric.landing import LandingBuffer
+from neardecode.fabric.link_credits import AbsoluteCredits
 from neardecode.fabric.link_frame import Delivered, FrameBody
 from neardecode.fabric.link_lanes import LinkLanes
 from neardecode.fabric.replay import ReplaySender
@@ -138,20 +139,16 @@ class LinkEnd(wiring.Component):
     def _choose(self, m: Module, good: Value, incoming: data.View) -> None:
         """The first channel with a unit for which the far end has room."""
         sender = self._sender
-        room = self._protection.buffer_units
-        count_bits = len(incoming.progress.released[0])
         wait = Cat(units.valid for units in self.units)
         may = Signal(len(wait))
         chosen = Signal(len(wait))
         for channel, units in enumerate(self.units):
-            taken = Signal(count_bits, name=f"taken_{channel}")
-            released = Signal(count_bits, name=f"released_{channel}")
-            with m.If(good):
-                m.d.sync += released.eq(incoming.progress.released[channel])
-            with m.If(units.valid & units.ready):
-                m.d.sync += taken.eq(taken + 1)
+            m.submodules[f"room_{channel}"] = room = AbsoluteCredits(self._protection.buffer_units)
             m.d.comb += [
-                may[channel].eq(units.valid & ((taken - released)[:count_bits] != room)),
+                room.sends.eq(units.valid & units.ready),
+                room.heard.eq(good),
+                room.released.eq(incoming.progress.released[channel]),
+                may[channel].eq(units.valid & room.available),
                 chosen[channel].eq(may[channel] & ~may[:channel].any()),
                 units.ready.eq(self.running & sender.units.ready & chosen[channel]),
             ]

@@ -59,9 +59,9 @@ class ReplaySender(wiring.Component):
             raise ValueError(f"window must be a power of two from 2 on, not {window!r}")
         if not isinstance(settling, int) or settling < 1:
             raise ValueError(f"settling must be a positive integer, not {settling!r}")
-        self._shape = shape
         self._window = window
         self._settling = settling
+        self._kept = Memory(shape=Shape.cast(shape).width, depth=window, init=[])
         numbers = sequence_bits(window)
         self._oldest = Signal(numbers, name="oldest")
         self._next_sent = Signal(numbers, name="next_sent")
@@ -90,14 +90,11 @@ class ReplaySender(wiring.Component):
         oldest, next_taken = self._oldest, self._next_taken
         next_sent, furthest = self._next_sent, self._furthest
 
-        def distance(later, earlier):
-            return (later - earlier)[:numbers]
-
         taken, sends = Signal(), Signal()
         after = Signal(numbers)
         settling = Signal(range(self._settling + 1))
         m.d.comb += [
-            self.units.ready.eq(distance(next_taken, oldest) != self._window),
+            self.units.ready.eq((next_taken - oldest)[:numbers] != self._window),
             taken.eq(self.units.valid & self.units.ready),
             sends.eq((next_sent != next_taken) | taken),
             self.first.eq(sends & (next_sent == furthest)),
@@ -106,9 +103,7 @@ class ReplaySender(wiring.Component):
             self.replays.eq(self.heard & self.behind & (settling == 0)),
         ]
 
-        m.submodules.kept = kept = Memory(
-            shape=Shape.cast(self._shape).width, depth=self._window, init=[]
-        )
+        m.submodules.kept = kept = self._kept
         write = kept.write_port()
         read = kept.read_port(transparent_for=(write,))
         m.d.comb += [
@@ -125,9 +120,9 @@ class ReplaySender(wiring.Component):
             m.d.sync += next_taken.eq(next_taken + 1)
         with m.If(self.first):
             m.d.sync += furthest.eq(after)
-        # An acknowledgement may overtake a replay: what it covers need not be sent again.
-        overtaken = distance(self.expected, oldest) > distance(after, oldest)
-        m.d.sync += next_sent.eq(Mux(self.replays | (self.heard & overtaken), self.expected, after))
+        # No acknowledgement overtakes a replay: what is heard goes up by one a cycle at most, as
+        # what is sent does.
+        m.d.sync += next_sent.eq(Mux(self.replays, self.expected, after))
         with m.If(self.heard):
             m.d.sync += oldest.eq(self.expected)
         with m.If(self.replays):

@@ -103,7 +103,7 @@ class _End:
         self.settling = max(self.settling - 1, 0)
         if frame is not None:
             self.oldest, self.released = frame.expected, frame.released
-            self.next_sent = frame.expected if replays else max(after, frame.expected)
+            self.next_sent = frame.expected if replays else after
         if replays:
             self.settling = 2 * protection.latency + 8
 
