@@ -13,6 +13,7 @@ from neardecode.fabric.router import Router
 from neardecode.flash.channel import FlashChannel
 from neardecode.flash.controller import ChannelController
 from neardecode.lib.flit import FlitLayout
+from neardecode.stack.vault import VaultController
 from neardecode.vector.finish import SoftmaxFinish
 from neardecode.vector.gate import SiluGate
 from neardecode.vector.merge import SoftmaxMerge
@@ -20,7 +21,6 @@ from neardecode.vector.norm import Normalise, RootMeanSquare
 from neardecode.vector.quantiser import Quantiser
 from neardecode.vector.residual import ResidualAdd
 from neardecode.vector.rotation import Rotation
-from neardecode.stack.vault import VaultController
 from neardecode_testbench.cli.errors import InputError
 
 __all__ = ["BLOCKS", "make_block"]
