@@ -50,11 +50,11 @@ def untouched(monkeypatch):
         ([*TINY, "--json", "."], ".: is a folder"),
         (
             ["verilog", "alu"],
-            "alu: no such block; known: channel_controller, chip, flash_channel, mac_slice, router",
+            "alu: no such block; known: channel_controller, chip, flash_channel, mac_slice, mesh_router, router",
         ),
         (
             ["area", "alu"],
-            "alu: no such block; known: channel_controller, chip, flash_channel, mac_slice, router",
+            "alu: no such block; known: channel_controller, chip, flash_channel, mac_slice, mesh_router, router",
         ),
         (["area", "router", "--json", "none/a.json"], "none/a.json: its folder does not exist"),
         (["verilog", "router", "-o", "none/r.sv"], "none/r.sv: its folder does not exist"),

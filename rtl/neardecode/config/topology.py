@@ -200,7 +200,7 @@ def find_cycle(topology: Topology) -> list[Channel]:
         if stack:
             path.append(start)
         while stack:
-            channel, edges = stack[-1]
+            _, edges = stack[-1]
             following = next(edges, None)
             if following is None:
                 stack.pop()

@@ -8,7 +8,9 @@ from amaranth.utils import ceil_log2
 from neardecode.chip import Chip
 from neardecode.compute.slice import MacSlice
 from neardecode.config import Config, ConfigError
+from neardecode.config.topology import Topology
 from neardecode.fabric.router import Router
+from neardecode.fabric.tile import network_flit, network_routes, network_turns
 from neardecode.flash.channel import FlashChannel
 from neardecode.flash.controller import ChannelController
 from neardecode.lib.flit import FlitLayout
@@ -27,6 +29,20 @@ def _router(config: Config) -> Router:
     )
 
 
+def _mesh_router(config: Config) -> Router:
+    """A router in the middle of a mesh, with words of 64 bits."""
+    topology = Topology((4, 4))
+    middle = topology.node((1, 1))
+    return Router(
+        network_flit(topology, 64),
+        routes=network_routes(topology, middle),
+        buffer_flits=config.fabric.buffer_flits,
+        output_credits=config.fabric.buffer_flits,
+        classes=config.fabric.classes,
+        turns=network_turns(topology, middle, config.fabric.classes),
+    )
+
+
 def _controller(config: Config) -> ChannelController:
     if config.flash.host is None:
         raise ConfigError("flash.host: the channel controller needs it; see the preset hbf-channel")
@@ -38,6 +54,7 @@ BLOCKS: dict[str, Callable[[Config], wiring.Component]] = {
     "chip": Chip,
     "flash_channel": lambda config: FlashChannel(config.flash),
     "mac_slice": lambda config: MacSlice(config, ceil_log2(config.flash.pages)),
+    "mesh_router": _mesh_router,
     "router": _router,
 }
 
