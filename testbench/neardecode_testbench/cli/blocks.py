@@ -9,7 +9,9 @@ from neardecode.chip import Chip
 from neardecode.compute.slice import MacSlice
 from neardecode.compute.softmax.softmax import Softmax
 from neardecode.config import Config, ConfigError
+from neardecode.config.topology import Topology
 from neardecode.fabric.router import Router
+from neardecode.fabric.tile import network_flit, network_routes, network_turns
 from neardecode.flash.channel import FlashChannel
 from neardecode.flash.controller import ChannelController
 from neardecode.lib.flit import FlitLayout
@@ -33,6 +35,20 @@ def _router(config: Config) -> Router:
         routes=range(ends),
         buffer_flits=config.fabric.buffer_flits,
         output_credits=config.fabric.buffer_flits,
+    )
+
+
+def _mesh_router(config: Config) -> Router:
+    """A router in the middle of a mesh, with words of 64 bits."""
+    topology = Topology((4, 4))
+    middle = topology.node((1, 1))
+    return Router(
+        network_flit(topology, 64),
+        routes=network_routes(topology, middle),
+        buffer_flits=config.fabric.buffer_flits,
+        output_credits=config.fabric.buffer_flits,
+        classes=config.fabric.classes,
+        turns=network_turns(topology, middle, config.fabric.classes),
     )
 
 
@@ -67,6 +83,7 @@ BLOCKS: dict[str, Callable[[Config], wiring.Component]] = {
     "root_mean_square": RootMeanSquare,
     # The tables of keys, and of queries of heads of 64 or 128 elements.
     "rotation": lambda config: Rotation(config, 14, 17),
+    "mesh_router": _mesh_router,
     "router": _router,
     "silu_gate": SiluGate,
     "softmax": Softmax,
