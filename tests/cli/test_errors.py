@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from neardecode.config import PRESETS
 from neardecode_testbench.cli import decode as decode_command
 from neardecode_testbench.cli.blocks import BLOCKS
 
@@ -35,7 +36,7 @@ def untouched(monkeypatch):
     ("arguments", "complaint"),
     [
         (["decode", "--config", "huge"],
-         "huge: neither a preset (tiny, demo, hbf16, hbf16-16banks, hbf-channel) nor a file"),
+         f"huge: neither a preset ({', '.join(PRESETS)}) nor a file"),
         ([*TINY, "--backend", "vcs"],
          "--backend vcs: no such backend; known: native, verilator, icarus, amaranth"),
         ([*TINY, "--model", "gpt5"], "model 'gpt5' is not known, known are: smollm2-135m"),
@@ -60,11 +61,11 @@ def untouched(monkeypatch):
         (["area", "router", "--json", "none/a.json"], "none/a.json: its folder does not exist"),
         (["verilog", "router", "-o", "none/r.sv"], "none/r.sv: its folder does not exist"),
         (["config", "show", "huge"],
-         "huge: neither a preset (tiny, demo, hbf16, hbf16-16banks, hbf-channel) nor a file"),
+         f"huge: neither a preset ({', '.join(PRESETS)}) nor a file"),
         (["config", "check", "."], ".: cannot be read: [Errno 21] Is a directory: '.'"),
         (["model", "fetch", "gpt5"], "model 'gpt5' is not known, known are: smollm2-135m"),
         (["bench", "native", "--config", "huge"],
-         "huge: neither a preset (tiny, demo, hbf16, hbf16-16banks, hbf-channel) nor a file"),
+         f"huge: neither a preset ({', '.join(PRESETS)}) nor a file"),
         (["bench", "native", "--json", "none/b.json"], "none/b.json: its folder does not exist"),
         # Wrong use of the command line itself.
         (["decode", "--tokens", "0"],

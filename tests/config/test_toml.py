@@ -47,7 +47,7 @@ KNOWN_FLASH = (
     "channels, dies, banks_a_die, page_bytes, beat_bytes, pages_a_bank, queue_pages, sense_ns,"
     " program_ns, erase_ns, ecc, repair, host"
 )
-KNOWN_TOP = "clock_ghz, flash, compute, vector, fabric, decode"
+KNOWN_TOP = ", ".join(Config.model_fields)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_neither_a_preset_nor_a_file_names_the_presets(tmp_path):
         with pytest.raises(ConfigError) as caught:
             load(source)
         assert str(caught.value) == (
-            f"{path}: neither a preset (tiny, demo, hbf16, hbf16-16banks, hbf-channel) nor a file"
+            f"{path}: neither a preset ({', '.join(PRESETS)}) nor a file"
         )
 
 
