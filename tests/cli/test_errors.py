@@ -34,7 +34,8 @@ def untouched(monkeypatch):
     ("arguments", "complaint"),
     [
         (["decode", "--config", "huge"],
-         "huge: neither a preset (tiny, demo, hbf16, hbf16-16banks, hbf-channel) nor a file"),
+         "huge: neither a preset (tiny, demo, hbf16, hbf16-16banks, hbf-channel,"
+         " stack, stack-3tbs) nor a file"),
         ([*TINY, "--backend", "vcs"],
          "--backend vcs: no such backend; known: native, verilator, icarus, amaranth"),
         ([*TINY, "--model", "gpt5"], "model 'gpt5' is not known, known are: smollm2-135m"),
@@ -61,11 +62,13 @@ def untouched(monkeypatch):
         (["area", "router", "--json", "none/a.json"], "none/a.json: its folder does not exist"),
         (["verilog", "router", "-o", "none/r.sv"], "none/r.sv: its folder does not exist"),
         (["config", "show", "huge"],
-         "huge: neither a preset (tiny, demo, hbf16, hbf16-16banks, hbf-channel) nor a file"),
+         "huge: neither a preset (tiny, demo, hbf16, hbf16-16banks, hbf-channel,"
+         " stack, stack-3tbs) nor a file"),
         (["config", "check", "."], ".: cannot be read: [Errno 21] Is a directory: '.'"),
         (["model", "fetch", "gpt5"], "model 'gpt5' is not known, known are: smollm2-135m"),
         (["bench", "native", "--config", "huge"],
-         "huge: neither a preset (tiny, demo, hbf16, hbf16-16banks, hbf-channel) nor a file"),
+         "huge: neither a preset (tiny, demo, hbf16, hbf16-16banks, hbf-channel,"
+         " stack, stack-3tbs) nor a file"),
         (["bench", "native", "--json", "none/b.json"], "none/b.json: its folder does not exist"),
         # Wrong use of the command line itself.
         (["decode", "--tokens", "0"],
