@@ -70,3 +70,66 @@ def test_a_decoder_stays_below_its_bound(neardecode):
         assert 0.5 < rate["ratio"] <= 1.0001
     assert results["rates"][0]["wrong"] == 0
     assert results["rates"][2]["corrected"] > 0
+
+
+def test_the_hosts_bursts_want_a_host(neardecode):
+    result = neardecode("bench", "flash", "--port", "host")
+    assert (result.status, result.out) == (1, "")
+    assert result.err == (
+        "neardecode: the configuration has no flash.host: try --config hbf-channel\n"
+    )
+
+
+def test_the_hosts_bursts_are_sequential(neardecode):
+    result = neardecode(
+        *("bench", "flash", "--port", "host", "--config", "hbf-channel", "--pattern", "weights")
+    )
+    assert (result.status, result.out) == (1, "")
+    assert result.err == "neardecode: the host's bursts are sequential: leave --pattern out\n"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--format", "MXINT8"),
+        ("--format", "MXINT8", "--zero-blocks", 0.5, "--rate", 12),
+        ("--format", "MXINT8", "--throttle", 4),
+        ("--mode", "attention", "--pattern", "random-pages", "--share", 0.5),
+    ],
+    ids=["matrices", "zeros at a slower memory", "heat", "attention over some pages"],
+)
+def test_a_slice_takes_what_its_memory_gives(neardecode, tmp_path, options):
+    # The smallest beats: Amaranth's simulator takes seconds for them.
+    small = tmp_path / "small.toml"
+    small.write_text("[flash]\nchannels = 16\npage_bytes = 1024\nbeat_bytes = 32\n")
+    result = neardecode(
+        *("bench", "mac", "--config", small, "--rows", 8 if "--format" in options else 100),
+        *("--backend", "amaranth", *options, "--json", "-"),
+    )
+    assert (result.status, result.err) == (0, "")
+    results = json.loads(result.out)
+    moving = 0.75 if "--throttle" in options else 1
+    assert results["utilisation"] == pytest.approx(moving, abs=0.01)
+    assert results["window"] == pytest.approx(results["formula"], rel=0.01)
+    assert results["values"] > 50
+    assert 0 < results["lane_occupancy"] < 1
+    assert sum(results["beats_by_kind"].values()) == results["beats"]
+    zeros = results["zero_blocks"] / results["blocks"]
+    assert zeros == pytest.approx(0.5 if "--zero-blocks" in options else 0, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--model", "gpt"), "--model gpt: no such model; known: smollm2, llama-7b, llama-70b"),
+        (("--format", "Q5_0"), "--format Q5_0: no such format; known: Q4_0, Q4_1,"),
+        (("--pattern", "random-pages"), "--pattern: the matrices' pages all matter;"),
+        (("--mode", "attention", "--zero-blocks", 0.5), "--zero-blocks: keys and values are"),
+        (("--divider", 3), "Input should be 1, 2 or 4"),
+        (("--config", "tiny"), "--config tiny: a command of 288 rows of 18 blocks is more than"),
+    ],
+)
+def test_what_a_slice_cannot_be_measured_with_is_refused(neardecode, options, complaint):
+    result = neardecode("bench", "mac", *options)
+    assert (result.status, result.out) == (1, "")
+    assert result.err.startswith(f"neardecode: {complaint}")

@@ -9,11 +9,11 @@ import pytest
 import neardecode.compute
 from neardecode.compute.command import ActivationBlock, SliceCommand
 from neardecode.compute.slice import MacSlice
-from neardecode.config import Compute, Config, Flash, SliceCause
+from neardecode.config import BlockFormat, Compute, Config, Fabric, Flash, SliceCause
 from neardecode_testbench.benches.amaranth_sim import play, play_after_reset
 from neardecode_testbench.drive.stimulus import Play, Sink, Source, StuckError
 from neardecode_testbench.scenarios.blocks.edge import CutOff, Held, Pacing, Recorder, read_counts
-from neardecode_testbench.scenarios.blocks.mac_slice import STREAMS, Job, SliceRows
+from neardecode_testbench.scenarios.blocks.mac_slice import Job, SliceRows, slice_streams
 from neardecode_testbench.scenarios.packing import Packer
 
 ADDRESS_BITS = 6
@@ -24,12 +24,16 @@ def configuration(page_bytes=512, beat_bytes=64, **compute):
         flash=Flash(
             dies=1, banks_a_die=4, page_bytes=page_bytes, beat_bytes=beat_bytes, pages_a_bank=16
         ),
+        # Room for the results of several vectors.
+        fabric=Fabric(payload_bits=512),
         compute=Compute(**{"blocks_a_row": 8, "rows": 64, "accumulator_bits": 40, **compute}),
     )
 
 
 # 7 element beats a page: no row but the narrowest divides them, so that rows straddle pages.
 CONFIG = configuration()
+STREAMS = slice_streams(CONFIG)
+LATENCY = 4
 JOBS = (
     Job(9, 2),
     Job(5, 4, 3, True),
@@ -60,8 +64,7 @@ def test_a_result_appears_four_cycles_after_its_last_beat(blocks):
     job = Job(13, blocks)
     scenario = SliceRows(CONFIG, ADDRESS_BITS, (job,))
     result = run(scenario)
-    assert MacSlice.latency == 4
-    assert result.results == [blocks + end + MacSlice.latency for end in scenario.row_ends(job)]
+    assert result.results == [blocks + end + LATENCY for end in result.stimuli[0].row_ends]
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
@@ -150,9 +153,8 @@ def test_a_bad_page_marks_the_rows_that_touch_it_and_no_other():
     scenario = SliceRows(
         CONFIG, ADDRESS_BITS, (job, Job(3, 8), Job(2, 2, bad_pages=frozenset({0})))
     )
-    assert scenario.pages(job) == 6
-    run(scenario)
-    run(replace(scenario, pacing=Pacing(1), recorder=Recorder(STREAMS)))
+    assert len(run(scenario).stimuli[0].pages) == 6
+    run(replace(scenario, pacing=Pacing(1), recorder=Recorder(())))
 
 
 def test_pages_past_the_last_address_are_asked_for_and_not_wrapped():
@@ -271,3 +273,220 @@ def test_the_waveform_of_the_readme():
     readme = (Path(neardecode.compute.__path__[0]) / "README.md").read_text()
     for line in drawn:
         assert f"    {line}\n" in readme
+
+
+FORMATS = list(BlockFormat)
+ANY_ROWS = ((9, 4), (5, 8), (7, 5), (4, 6), (3, 7), (2, 4))
+"""Rows and blocks: whole beats of every format, and rows that end within one."""
+
+
+def jobs_of(formats, lengths=ANY_ROWS):
+    return tuple(
+        Job(rows, blocks, 3 * index, bool(index & 1), format=formats[index % len(formats)])
+        for index, (rows, blocks) in enumerate(lengths * len(formats))
+    )
+
+
+@pytest.mark.parametrize("magnitudes", ["common", "any"])
+@pytest.mark.parametrize("block_format", FORMATS)
+def test_every_format_gives_the_reference_s_values(block_format, magnitudes):
+    # 28 blocks are the seven that end in every place of a beat of four, four times over.
+    config = configuration(formats=(block_format.name,), blocks_a_row=32)
+    jobs = jobs_of([block_format])
+    result = run(SliceRows(config, ADDRESS_BITS, jobs, 3, magnitudes=magnitudes))
+    assert result.counts["MEMORY"] == result.counts["RESULTS"] == 0
+    assert (result.saturated > 0) == (magnitudes == "any")
+    run(SliceRows(config, ADDRESS_BITS, jobs, 4, Pacing(4, 0.4), magnitudes))
+
+
+@pytest.mark.parametrize("block_format", FORMATS)
+def test_scales_that_are_not_powers_of_two_cost_a_cycle(block_format):
+    config = configuration(formats=(block_format.name,))
+    result = run(SliceRows(config, ADDRESS_BITS, (Job(6, 4, format=block_format),)))
+    latency = 4 + (block_format.scale_bytes > 1)
+    ends = result.stimuli[0].row_ends
+    assert result.results == [4 + end + latency for end in ends]
+
+
+@pytest.mark.parametrize(
+    "formats",
+    [tuple(FORMATS), (BlockFormat.Q4_1, BlockFormat.Q8_0), (BlockFormat.MXINT8, BlockFormat.MXFP4)],
+    ids=["all", "Q4_1 and Q8_0", "MXINT8 and MXFP4"],
+)
+def test_a_slice_of_several_formats_takes_them_in_turn(formats):
+    names = tuple(format_.name for format_ in formats)
+    # Two vectors where the slice is small.
+    vectors = 2 if len(formats) == 2 else 1
+    config = configuration(
+        page_bytes=256, beat_bytes=32, formats=names, vectors=vectors, blocks_a_row=16
+    )
+    jobs = jobs_of(formats, ((9, 4), (5, 3), (7, 5), (4, 6)))
+    run(SliceRows(config, ADDRESS_BITS, jobs, 5))
+    run(SliceRows(config, ADDRESS_BITS, jobs, 6, Pacing(6, 0.4)))
+
+
+@pytest.mark.parametrize("vectors", [2, 3, 8])
+def test_several_vectors_meet_every_beat(vectors):
+    config = configuration(beat_bytes=32, vectors=vectors)
+    jobs = (Job(20, 2), Job(9, 3), Job(30, 8))
+    result = run(SliceRows(config, ADDRESS_BITS, jobs, 2))
+    assert len(result.results) == 59
+    # Blocks of all vectors are loaded before the first beat, and behind those of other commands.
+    assert result.counts["ACTIVATION"] > vectors
+    run(SliceRows(config, ADDRESS_BITS, jobs, 3, Pacing(3, 0.4)))
+
+
+@pytest.mark.parametrize("activation_bits", [4, 8, 16])
+@pytest.mark.parametrize("block_format", [BlockFormat.Q4_1, BlockFormat.Q8_0])
+def test_scaled_formats_at_other_widths(block_format, activation_bits):
+    config = configuration(
+        beat_bytes=32, formats=(block_format.name,), activation_bits=activation_bits
+    )
+    run(SliceRows(config, ADDRESS_BITS, (Job(30, 8, format=block_format),), activation_bits))
+
+
+@pytest.mark.parametrize("block_format", [BlockFormat.Q4_0, BlockFormat.Q4_1, BlockFormat.Q8_0])
+def test_scales_that_are_no_numbers_mark_their_rows_and_no_other(block_format):
+    config = configuration(page_bytes=256, beat_bytes=32, formats=(block_format.name,))
+    job = Job(40, 3, format=block_format, invalid=0.1)
+    # Nothing else marks a row.
+    result = run(SliceRows(config, ADDRESS_BITS, (job,), magnitudes="common"))
+    assert 5 < result.saturated < 30
+
+
+SUMS = configuration(page_bytes=256, beat_bytes=32, head_elements=64, vectors=2)
+SUM_JOBS = (
+    Job(9, 2, sums=True),
+    Job(50, 2, 3, True, sums=True, rescale=(1, 2)),
+    Job(5, 1, sums=True, deliver=False),
+    Job(3, 2),
+    # With this one more than 64 rows are added since the sums were begun.
+    Job(57, 1, sums=True, keep=True, rescale=(3, 0)),
+    Job(6, 1, sums=True, keep=True, rescale=(0, 39), bad_pages=frozenset({0})),
+    Job(6, 1, sums=True, keep=True, deliver=False),
+    Job(4, 8),
+    Job(1, 1, sums=True),
+    Job(1, 2, sums=True, bad_pages=frozenset({0})),
+    Job(40, 2, sums=True),
+)
+"""Sums that begin, that go on from delivered ones and from others, with dot products between."""
+
+
+@pytest.mark.parametrize("magnitudes", ["common", "any"])
+def test_sums_give_the_reference_s_values(magnitudes):
+    result = run(SliceRows(SUMS, ADDRESS_BITS, SUM_JOBS, 2, magnitudes=magnitudes))
+    assert len(result.sums) == 3 * 32 + 4 * 64
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sums_hold_under_random_stalls(seed):
+    run(SliceRows(SUMS, ADDRESS_BITS, SUM_JOBS, seed, Pacing(seed, 0.4)))
+
+
+@pytest.mark.parametrize("stream", ["probabilities", "sums", "beats", "results"])
+def test_one_stalled_stream_alone_holds_the_sums(stream):
+    free = tuple(other for other in slice_streams(SUMS) if other != stream)
+    run(SliceRows(SUMS, ADDRESS_BITS, SUM_JOBS, pacing=Pacing(7, 0.6, free)))
+
+
+def test_sums_of_one_command_leave_while_those_of_the_next_grow():
+    jobs = tuple(Job(64, 2, sums=True) for _ in range(4))
+    result = run(SliceRows(SUMS, ADDRESS_BITS, jobs))
+    assert result.beats == list(range(result.beats[0], result.beats[0] + len(result.beats)))
+    first = result.beats[result.stimuli[0].row_ends[-1]]
+    assert result.sums[:64] == list(range(first + 4, first + 68))
+
+
+def test_no_bubble_between_the_modes():
+    jobs = (Job(40, 2, sums=True), Job(30, 3), Job(40, 2, sums=True), Job(9, 8), Job(20, 2))
+    result = run(SliceRows(SUMS, ADDRESS_BITS, jobs))
+    assert result.beats == list(range(result.beats[0], result.beats[0] + len(result.beats)))
+
+
+def test_sums_beside_formats_of_nibbles():
+    config = configuration(
+        page_bytes=256, beat_bytes=32, head_elements=32, formats=("Q4_1", "MXINT8"), blocks_a_row=16
+    )
+    jobs = (
+        Job(9, 1, sums=True), Job(7, 3, format=BlockFormat.Q4_1), Job(20, 1, sums=True), Job(5, 2)
+    )  # fmt: skip
+    run(SliceRows(config, ADDRESS_BITS, jobs, 1))
+    run(SliceRows(config, ADDRESS_BITS, jobs, 2, Pacing(2, 0.4)))
+
+
+@pytest.mark.parametrize("throttle", [1, 5, 8, 15])
+def test_the_throttle_takes_cycles_away_evenly(throttle):
+    result = run(SliceRows(CONFIG, ADDRESS_BITS, JOBS, throttle=throttle))
+    share = result.counts["HEAT"] / (result.counts["HEAT"] + len(result.beats))
+    assert share == pytest.approx(throttle / 16, abs=0.02)
+    run(SliceRows(CONFIG, ADDRESS_BITS, JOBS, 2, Pacing(2, 0.4), throttle=throttle))
+
+
+def test_a_throttle_of_all_cycles_stops_the_slice():
+    scenario = SliceRows(CONFIG, ADDRESS_BITS, JOBS, throttle=16)
+    with pytest.raises(StuckError, match="beats gave 0 of"):
+        play(MacSlice(CONFIG, ADDRESS_BITS), CutOff(scenario, 100))
+
+
+@pytest.mark.parametrize("divider", [2, 4])
+def test_a_slower_clock_moves_in_one_of_so_many_cycles(divider):
+    config = configuration(clock_divider=divider)
+    result = run(SliceRows(config, ADDRESS_BITS, JOBS))
+    first = result.beats[0]
+    assert result.beats == list(range(first, first + divider * len(result.beats), divider))
+    run(SliceRows(config, ADDRESS_BITS, JOBS, 3, Pacing(3, 0.4), throttle=3))
+
+
+def test_a_slower_clock_with_sums():
+    config = configuration(page_bytes=256, beat_bytes=32, head_elements=32, clock_divider=2)
+    jobs = (Job(30, 1, sums=True), Job(5, 2), Job(30, 1, sums=True))
+    run(SliceRows(config, ADDRESS_BITS, jobs, 3, Pacing(3, 0.3), throttle=3))
+
+
+SELECTION = configuration(page_bytes=256, beat_bytes=32, selection=True, rows=512, head_elements=32)
+
+
+def selected(pages, *numbers, **job):
+    page_rows = job.pop("page_rows", 7)
+    return Job(page_rows * pages - 2, 1, page_rows=page_rows, selection=frozenset(numbers), **job)
+
+
+SELECTED_JOBS = (
+    selected(5, 0, 2, 4),
+    Job(4, 6),
+    selected(6, 1, page_rows=5),
+    selected(3, sums=True),
+    selected(70, 0, 3, 60, 63, 64, 69, sums=True),
+    selected(4),
+    Job(3, 2),
+    selected(65, 64, appended=True),
+    selected(2, 0, 1, appended=True, bad_pages=frozenset({1})),
+)
+
+
+def test_pages_that_are_not_selected_are_neither_asked_for_nor_read():
+    jobs = tuple(job for job in SELECTED_JOBS if job.selection or not job.sums)
+    result = run(SliceRows(SELECTION, ADDRESS_BITS, jobs))
+    assert [len(stimulus.requests) for stimulus in result.stimuli] == [3, 4, 1, 6, 0, 1, 1, 2]
+    run(SliceRows(SELECTION, ADDRESS_BITS, jobs, 2, Pacing(2, 0.4)))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
+def test_a_selection_of_any_density_runs_at_full_rate(share):
+    random = np.random.default_rng(4)
+    jobs = tuple(
+        selected(60, *np.flatnonzero(random.random(60) < share).tolist(), page_rows=7)
+        for _ in range(4)
+    )
+    result = run(SliceRows(SELECTION, ADDRESS_BITS, jobs))
+    # A page of eight beats lasts long enough to find the next one, but for long gaps.
+    gaps = result.beats[-1] - result.beats[0] + 1 - len(result.beats)
+    assert gaps <= (70 if share == 0.1 else 0)
+
+
+@pytest.mark.parametrize("block_format", FORMATS)
+def test_blocks_of_zeros_are_counted(block_format):
+    config = configuration(formats=(block_format.name,))
+    job = Job(20, 8, format=block_format, sparse=0.5)
+    result = run(SliceRows(config, ADDRESS_BITS, (job, replace(job, sparse=0.0))))
+    assert 50 < result.stimuli[0].zero_blocks < 110

@@ -3,7 +3,7 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from neardecode.config import PRESETS, Compute, Config, Decode, Fabric, Flash
+from neardecode.config import PRESETS, Compute, Config, Decode, Fabric, Flash, dumps, loads
 
 
 def test_hbf16_has_the_bandwidth_and_capacity_of_its_source():
@@ -55,6 +55,39 @@ def test_a_result_has_row_value_two_flags_and_tag():
     assert Config().result_bits == 16 + 48 + 2 + 16
 
 
+def test_a_result_has_a_value_and_a_flag_a_vector():
+    config = Config(compute=Compute(vectors=3), fabric=Fabric(payload_bits=180))
+    assert config.result_bits == 16 + 3 * 49 + 1 + 16
+    with pytest.raises(ValidationError, match="result of 180 bits, not 179"):
+        Config(compute=Compute(vectors=3), fabric=Fabric(payload_bits=179))
+
+
+def test_a_term_of_a_sum_leaves_its_rows_their_bits():
+    compute = Compute(accumulator_bits=40, rows=256, head_elements=64)
+    assert compute.sum_term_bits == 32
+    with pytest.raises(ValidationError, match="2 integer bits to a row's term"):
+        Compute(accumulator_bits=37, rows=65536, head_elements=64)
+
+
+def test_sums_are_of_mxint8():
+    with pytest.raises(ValidationError, match="head_elements must be 0 where MXINT8 is not"):
+        Compute(formats=("Q4_1",), head_elements=64)
+
+
+def test_a_minimum_takes_a_bit_of_a_term():
+    taken = Compute(formats=("Q4_0",), accumulator_bits=32)
+    assert taken.term_bits == taken.fraction_bits + 2
+    with pytest.raises(ValidationError, match="2 integer bits to a block's term"):
+        Compute(formats=("Q4_1",), accumulator_bits=32)
+
+
+def test_formats_go_through_toml_and_back():
+    config = Config(compute=Compute(formats=("Q4_1", "MXINT8")))
+    assert loads(dumps(config)) == config
+    formats = [format_.name for format_ in config.compute.block_formats]
+    assert formats == ["Q4_1", "MXINT8"]
+
+
 def test_keys_lie_in_mxint8():
     layout = Config().kv_layout
     assert layout.format.name == "MXINT8"
@@ -94,6 +127,15 @@ RANGES = [
     ("compute", "fraction_bits", [0, 36], [-1, 37]),
     ("compute", "blocks_a_row", [2, 65536], [0, 1, 1 << 27]),
     ("compute", "rows", [1, 1 << 30], [0, 1 << 31]),
+    ("compute", "vectors", [1], [0, 9]),
+    ("compute", "head_elements", [0, 64, 1024], [-1, 32, 96, 192, 2048]),
+    ("compute", "clock_divider", [1, 2, 4], [0, 3, 8]),
+    ("compute", "selection", [True, False], [1, "yes"]),
+    (
+        *("compute", "formats"),
+        [("Q4_1",), ("Q4_0", "Q4_1", "Q8_0", "MXINT8", "MXFP4")],
+        [(), ("Q4_1", "Q4_1"), ("Q5_0",), "Q4_1"],
+    ),
     ("fabric", "payload_bits", [82, 512], [63, 81, 513]),
     ("fabric", "buffer_flits", [1, 64], [0, 65]),
     ("fabric", "link_latency", [0, 64], [-1, 65]),

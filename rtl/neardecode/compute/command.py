@@ -1,6 +1,6 @@
 """What a MAC slice is told, is given and returns.
 
-One set of streams for weights and for K: a change of address, not of hardware.
+One set of streams for weights and for the KV cache: a change of address, not of hardware.
 """
 
 from amaranth.hdl import signed, unsigned
@@ -10,39 +10,72 @@ from amaranth.utils import ceil_log2
 from neardecode.config import BLOCK_ELEMENTS, TAG_BITS
 from neardecode.config import Compute as ComputeConfig
 
-__all__ = ["ActivationBlock", "Mode", "SliceCommand", "SliceResult"]
+__all__ = [
+    "FORMAT_BITS",
+    "SELECTION_BITS",
+    "ActivationBlock",
+    "Mode",
+    "Probability",
+    "SliceCommand",
+    "SliceResult",
+    "SliceSum",
+]
+
+FORMAT_BITS = 3
+"""Bits of a `BlockFormat` in a command."""
+SELECTION_BITS = 64
+"""Pages of a run that one word of a selection says of whether they matter."""
 
 
 class Mode(enum.Enum, shape=1):
     """How a slice combines elements and activations."""
 
     DOT = 0
-    """Reduce across lanes: one result a row."""
+    """Reduce across lanes: one result a row and vector."""
+    ACCUMULATE = 1
+    """Reduce across rows: one sum a lane and vector."""
 
 
 class SliceCommand(data.StructLayout):
-    """Multiply rows of blocks, which start at a page, by one activation vector.
+    """Combine rows of blocks, which start at a page, with activations.
 
     Fields:
-        mode: A `Mode`.
+        mode: A `Mode`; `Mode.ACCUMULATE` only where the configuration has ``head_elements``.
+        format: The value of the rows' `BlockFormat`, one of the configuration's ``formats``; rows
+            to accumulate are in MXINT8.
         base: The first page.
         rows: Rows, at least 1.
-        blocks: Blocks a row, whole beats of them.
+        blocks: Blocks a row: at least a beat of them, and in `Mode.ACCUMULATE` whole beats.
         appended: The last row has been written since it was read; sense its pages afresh.
+        page_rows: 0, or the whole rows that every page holds: then no row straddles pages, and
+            the ``selections`` say which pages are read. Only where the configuration has
+            ``selection``.
+        keep: The sums go on from those of the last accumulating command.
+        deliver: The sums are given out after the last row.
+        rescale: Where sums are kept, each vector's are first shifted right by so many bits.
         tag: Returned with every result.
     """
 
     def __init__(self, config: ComputeConfig, address_bits: int):
-        super().__init__(
-            {
-                "mode": Mode,
-                "base": unsigned(address_bits),
-                "rows": unsigned(ceil_log2(config.rows + 1)),
-                "blocks": unsigned(ceil_log2(config.blocks_a_row + 1)),
-                "appended": unsigned(1),
-                "tag": unsigned(TAG_BITS),
+        members = {
+            "mode": Mode,
+            "format": unsigned(FORMAT_BITS),
+            "base": unsigned(address_bits),
+            "rows": unsigned(config.row_bits + 1),
+            "blocks": unsigned(ceil_log2(config.blocks_a_row + 1)),
+            "appended": unsigned(1),
+        }
+        if config.selection:
+            members["page_rows"] = unsigned(config.row_bits + 1)
+        if config.head_elements:
+            members |= {
+                "keep": unsigned(1),
+                "deliver": unsigned(1),
+                "rescale": data.ArrayLayout(
+                    unsigned(ceil_log2(config.accumulator_bits)), config.vectors
+                ),
             }
-        )
+        super().__init__({**members, "tag": unsigned(TAG_BITS)})
 
 
 class ActivationBlock(data.StructLayout):
@@ -66,13 +99,28 @@ class ActivationBlock(data.StructLayout):
         )
 
 
-class SliceResult(data.StructLayout):
-    """The result of one row.
+class Probability(data.StructLayout):
+    """The weight of one row in a sum: ``mantissa * 2^(exponent - 127 - (activation_bits - 1))``.
 
     Fields:
-        value: The accumulator, not rounded, with the configured fraction bits.
+        mantissa: Unsigned.
+        exponent: Biased by 127.
+    """
+
+    def __init__(self, config: ComputeConfig):
+        super().__init__(
+            {"mantissa": unsigned(config.activation_bits - 1), "exponent": unsigned(8)}
+        )
+
+
+class SliceResult(data.StructLayout):
+    """The results of one row.
+
+    Fields:
+        values: A vector each: the accumulator, not rounded, with the configured fraction bits.
         row: The row, from 0 in each command.
-        saturated: A block's term was beyond its range and was clamped.
+        saturated: A vector each: a term was beyond its range and was clamped, or a scale was an
+            infinity or a NaN.
         error: A page of the row could not be read.
         tag: The command's tag.
     """
@@ -80,9 +128,32 @@ class SliceResult(data.StructLayout):
     def __init__(self, config: ComputeConfig):
         super().__init__(
             {
-                "value": signed(config.accumulator_bits),
-                "row": unsigned(ceil_log2(config.rows)),
-                "saturated": unsigned(1),
+                "values": data.ArrayLayout(signed(config.accumulator_bits), config.vectors),
+                "row": unsigned(config.row_bits),
+                "saturated": unsigned(config.vectors),
+                "error": unsigned(1),
+                "tag": unsigned(TAG_BITS),
+            }
+        )
+
+
+class SliceSum(data.StructLayout):
+    """The sums of one element over all rows.
+
+    Fields:
+        values: A vector each, not rounded, with the configured fraction bits.
+        element: Which, from 0.
+        saturated: A vector each: a term of any of its sums was clamped since they were begun.
+        error: A page since then could not be read.
+        tag: The delivering command's tag.
+    """
+
+    def __init__(self, config: ComputeConfig):
+        super().__init__(
+            {
+                "values": data.ArrayLayout(signed(config.accumulator_bits), config.vectors),
+                "element": unsigned(ceil_log2(config.head_elements)),
+                "saturated": unsigned(config.vectors),
                 "error": unsigned(1),
                 "tag": unsigned(TAG_BITS),
             }

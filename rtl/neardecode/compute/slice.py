@@ -1,31 +1,55 @@
-"""The MAC slice: rows of blocks stream out of a memory, one result a row streams out."""
+"""The MAC slice: rows of blocks stream out of a memory, results stream out."""
 
 from itertools import pairwise
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
-from amaranth.utils import ceil_log2, exact_log2
 
 from neardecode.compute.activation import ActivationBuffer
-from neardecode.compute.command import ActivationBlock, SliceCommand, SliceResult
+from neardecode.compute.command import (
+    FORMAT_BITS,
+    SELECTION_BITS,
+    ActivationBlock,
+    Mode,
+    Probability,
+    SliceCommand,
+    SliceResult,
+    SliceSum,
+)
 from neardecode.compute.dot import BlockDot
-from neardecode.config import TAG_BITS, Config, SliceCause
+from neardecode.compute.lanes import LaneElements, Lanes, choose
+from neardecode.compute.pace import THROTTLE_CYCLES, Pace
+from neardecode.compute.requests import RowRequests, SelectedPage
+from neardecode.compute.scales import ScaleBuffer
+from neardecode.compute.sums import SumLanes
+from neardecode.config import BLOCK_ELEMENTS, TAG_BITS, BlockFormat, Config, SliceCause
 from neardecode.lib.counters import CycleCounters
 from neardecode.lib.fifo import StreamFIFO
 from neardecode.lib.page import PageBeat, PageRequest
+from neardecode.lib.population import ones
 
 __all__ = ["MacSlice"]
 
+COUNT_BITS = 48
+SELECTED_PAGES_AHEAD = 64
+"""Pages of commands with a selection that may be asked for before the first of them is done."""
+
 
 class MacSlice(wiring.Component):
-    """Dot products of the rows of MXINT8 pages with block-scaled activations.
+    """Products of the rows of pages with block-scaled activations, or their sums over rows.
+
+    In `Mode.DOT` every row is multiplied by the command's vectors. In `Mode.ACCUMULATE` every row
+    is multiplied by a probability a vector and added to the sums of its elements.
 
     A command's pages are asked for ahead of their use, up to the pages of `commands_ahead`
-    commands. Rows follow each other over consecutive beats and straddle pages. A beat is taken
-    in every cycle in which the memory offers one, the command's activations are loaded and no
-    result waits; a row's result appears `latency` cycles after its last beat was taken, not
-    counting cycles in which a result waits at the output.
+    commands. Rows follow each other block by block and straddle beats and pages. A beat is taken
+    in every cycle in which the memory offers one, the command's activations or the row's
+    probabilities are there, no result waits, and neither the slice's clock nor the throttle takes
+    the cycle away. A row's result appears `latency` cycles after its last beat was taken, not
+    counting cycles in which a result waits at the output; a command's first sum `sum_latency`
+    cycles after its last beat of elements. One command's sums may wait while those of the next
+    grow; the last beat of a further one waits for them.
 
     Parameters:
         config: A configuration.
@@ -33,165 +57,297 @@ class MacSlice(wiring.Component):
 
     Members:
         commands: In(stream of `SliceCommand`).
-        activations: In(stream of `ActivationBlock`). One vector a command, in order of command.
+        activations: In(stream of `ActivationBlock`). The vectors of one command after another,
+            one after the other, each as often as it takes to fill whole beats.
+        probabilities: In(stream of `Probability`, a vector each). One a row to accumulate. Only
+            with ``head_elements``.
+        selections: In(stream of words). As `RowRequests`. Only with ``selection``.
         requests: Out(stream of `PageRequest`).
         beats: In(stream of `PageBeat`).
         results: Out(stream of `SliceResult`). In order of row.
+        sums: Out(stream of `SliceSum`). In order of element. Only with ``head_elements``.
+        throttle: In(range(17)). As `Pace`.
         counting: In(1). Counters run.
         cycles: Out(counts by `SliceCause`).
+        zero_blocks: Out(48). Blocks of rows whose elements are all zero.
     """
-
-    latency = BlockDot.latency + 1
-    """Cycles from a row's last beat to its result."""
 
     commands_ahead = 4
     """Commands whose pages may be asked for before the first of them is done."""
 
     commands: stream.Interface
     activations: stream.Interface
+    probabilities: stream.Interface
+    selections: stream.Interface
     requests: stream.Interface
     beats: stream.Interface
     results: stream.Interface
+    sums: stream.Interface
+    throttle: Signal
     counting: Signal
     cycles: data.View
+    zero_blocks: Signal
 
     def __init__(self, config: Config, address_bits: int):
         self._config = config.compute
-        self._layout = config.kv_layout
+        self._lanes = Lanes.of(config)
         self._address_bits = address_bits
         self._cycles = CycleCounters(SliceCause)
-        super().__init__(
-            {
-                "commands": In(stream.Signature(SliceCommand(config.compute, address_bits))),
-                "activations": In(stream.Signature(ActivationBlock(config.compute))),
-                "requests": Out(stream.Signature(PageRequest(address_bits))),
-                "beats": In(stream.Signature(PageBeat(config.flash.beat_bytes))),
-                "results": Out(stream.Signature(SliceResult(config.compute))),
-                "counting": In(1),
-                "cycles": Out(self._cycles.counts.shape()),
+        self._dot = BlockDot(config.compute, self._lanes)
+        compute = config.compute
+        members = {
+            "commands": In(stream.Signature(SliceCommand(compute, address_bits))),
+            "activations": In(stream.Signature(ActivationBlock(compute))),
+            "requests": Out(stream.Signature(PageRequest(address_bits))),
+            "beats": In(stream.Signature(PageBeat(config.flash.beat_bytes))),
+            "results": Out(stream.Signature(SliceResult(compute))),
+            "throttle": In(range(THROTTLE_CYCLES + 1)),
+            "counting": In(1),
+            "cycles": Out(self._cycles.counts.shape()),
+            "zero_blocks": Out(COUNT_BITS),
+        }
+        if compute.head_elements:
+            weights = data.ArrayLayout(Probability(compute), compute.vectors)
+            members |= {
+                "probabilities": In(stream.Signature(weights)),
+                "sums": Out(stream.Signature(SliceSum(compute))),
             }
-        )
+        if compute.selection:
+            members["selections"] = In(stream.Signature(SELECTION_BITS))
+        super().__init__(members)
+
+    @property
+    def latency(self) -> int:
+        """Cycles of the slice's clock from a row's last beat to its result."""
+        return self._dot.latency + 1
+
+    @property
+    def sum_latency(self) -> int:
+        """Cycles of the slice's clock from a command's last beat of elements to its first sum."""
+        return SumLanes.latency + 1
 
     def elaborate(self, platform) -> Module:
-        """Ask for pages, take beats, feed the dot unit."""
+        """Ask for pages, take beats, feed the arithmetic."""
         m = Module()
-        layout = self._layout
-        blocks_a_beat = layout.blocks_a_beat
-        beats_a_row_bits = ceil_log2(self._config.blocks_a_row // blocks_a_beat + 1)
-        row_bits = ceil_log2(self._config.rows + 1)
+        config, lanes = self._config, self._lanes
+        has_sums, has_selection = bool(config.head_elements), config.selection
+        m.submodules.pace = pace = Pace(config.clock_divider)
+        m.d.comb += pace.throttle.eq(self.throttle)
 
-        # Asking for pages.
-        context_layout = data.StructLayout(
-            {"rows": row_bits, "beats_a_row": beats_a_row_bits, "tag": TAG_BITS}
-        )
-        m.submodules.contexts = contexts = StreamFIFO(context_layout, self.commands_ahead)
+        # Commands: their pages are asked for, and what their beats mean is kept.
         command = self.commands.payload
-        beats_a_row = command.blocks >> exact_log2(blocks_a_beat)
-        remaining = Signal(row_bits + beats_a_row_bits)
-        page = Signal(self._address_bits + 1)
-        appended = Signal()
-        row_beats = Signal(beats_a_row_bits)
-        tag = Signal(TAG_BITS)
-        asking = Signal()
-        final = Signal()
+        context_members = {
+            name: command[name].shape()
+            for name in ("mode", "format", "rows", "blocks", "page_rows", "keep", "deliver")
+            if name in command.shape().members
+        }
+        if has_sums:
+            context_members["rescale"] = command.rescale.shape()
+        context_layout = data.StructLayout({**context_members, "tag": TAG_BITS})
+        m.submodules.contexts = contexts = StreamFIFO(context_layout, self.commands_ahead)
+        m.submodules.asking = asking = RowRequests(config, lanes, self._address_bits)
+        connect(m, asking.requests, flipped(self.requests))
         m.d.comb += [
-            asking.eq(remaining != 0),
-            final.eq(remaining <= layout.element_beats),
-            self.requests.valid.eq(asking),
-            self.requests.payload.address.eq(page),
-            self.requests.payload.pages.eq(1),
-            # Every page that holds a part of the last row.
-            self.requests.payload.fresh.eq(
-                appended & (remaining < layout.element_beats + row_beats)
-            ),
-            self.requests.payload.tag.eq(tag),
-            self.commands.ready.eq(contexts.i.ready & (~asking | (final & self.requests.ready))),
+            asking.command.eq(command),
+            asking.start.eq(self.commands.valid & self.commands.ready),
+            self.commands.ready.eq(contexts.i.ready & asking.free),
             contexts.i.valid.eq(self.commands.valid & self.commands.ready & (command.rows != 0)),
-            contexts.i.payload.rows.eq(command.rows),
-            contexts.i.payload.beats_a_row.eq(beats_a_row),
-            contexts.i.payload.tag.eq(command.tag),
         ]
-        with m.If(asking & self.requests.ready):
-            m.d.sync += [
-                remaining.eq(Mux(final, 0, remaining - layout.element_beats)),
-                page.eq(page + 1),
-            ]
-        with m.If(self.commands.valid & self.commands.ready):
-            m.d.sync += [
-                remaining.eq(command.rows * beats_a_row),
-                page.eq(command.base),
-                appended.eq(command.appended),
-                row_beats.eq(beats_a_row),
-                tag.eq(command.tag),
-            ]
-
-        # Taking beats: which beat of the page, of the row, and which row.
-        m.submodules.activation_buffer = activations = ActivationBuffer(self._config, blocks_a_beat)
-        connect(m, flipped(self.activations), activations.blocks)
+        m.d.comb += [contexts.i.payload[name].eq(command[name]) for name in context_layout.members]
         context = contexts.o.payload
-        page_beat = Signal(range(layout.beats))
-        row_beat = Signal(range(self._config.blocks_a_row // blocks_a_beat))
-        row = Signal(ceil_log2(self._config.rows))
+        format_: Value = Const(lanes.formats[0].value, FORMAT_BITS)
+        if len(lanes.formats) > 1:
+            format_ = context.format
+        weighing: Value = context.mode == Mode.ACCUMULATE if has_sums else Const(0, 1)
+
+        # Which beat of the page, and which blocks of it belong to which row.
+        layouts = lanes.layouts
+        scale_beats = choose(format_, {x.format: x.scale_beats for x in layouts})
+        used_beats = choose(format_, {x.format: x.scale_beats + x.element_beats for x in layouts})
+        beat_blocks = choose(format_, {x.format: x.blocks_a_beat for x in layouts})
+        page_beat = Signal(range(layouts[0].beats))
+        row_beat = Signal(range(config.blocks_a_row // min(x.blocks_a_beat for x in layouts)))
+        left = Signal.like(context.blocks)
+        left_now = Signal.like(context.blocks)
+        page_row = Signal(config.row_bits)
+        row = Signal(config.row_bits)
+        begins = Signal(init=1)
         rows_done = Signal()
-        is_scale = Signal()
-        is_element = Signal()
-        advance = Signal()
-        taken = Signal()
-        row_last = Signal()
-        command_last = Signal()
+        is_scale, is_element, advance, taken, row_last, last_row, stops, final, command_last = (
+            Signal(name=name)
+            for name in (
+                *("is_scale", "is_element", "advance", "taken", "row_last", "last_row", "stops"),
+                *("final", "command_last"),
+            )
+        )
         beat = self.beats.payload
         m.d.comb += [
-            is_scale.eq(page_beat < layout.scale_beats),
-            is_element.eq(
-                ~is_scale & (page_beat < layout.scale_beats + layout.element_beats) & ~rows_done
-            ),
-            advance.eq(~self.results.valid | self.results.ready),
-            self.beats.ready.eq(advance & contexts.o.valid & activations.ready),
-            taken.eq(self.beats.valid & self.beats.ready),
-            row_last.eq(row_beat == context.beats_a_row - 1),
-            command_last.eq(
-                taken
-                & beat.last
-                & (rows_done | (is_element & row_last & (row == context.rows - 1)))
-            ),
-            contexts.o.ready.eq(command_last),
-            activations.release.eq(command_last),
-            activations.address.eq(row_beat),
-            activations.enable.eq(taken & is_element),
+            is_scale.eq(page_beat < scale_beats),
+            is_element.eq(~is_scale & (page_beat < used_beats) & ~rows_done),
+            left_now.eq(Mux(begins, context.blocks, left)),
+            row_last.eq(left_now <= beat_blocks),
+            row.eq(page_row),
+            last_row.eq(row == context.rows - 1),
+            # Behind this row nothing of the page is used.
+            stops.eq(last_row),
+            final.eq(last_row),
         ]
+        offered = Signal()
+        m.d.comb += offered.eq(contexts.o.valid & self.beats.valid)
+        dropped: Value = Const(0, 1)
+        if has_selection:
+            m.submodules.pages = pages = StreamFIFO(SelectedPage(config), SELECTED_PAGES_AHEAD)
+            connect(m, flipped(self.selections), asking.selections)
+            connect(m, asking.pages, pages.i)
+            selected = Signal()
+            page = pages.o.payload
+            dropped = Signal(name="dropped")
+            fed_vector = Signal()
+            m.d.comb += [
+                selected.eq(context.page_rows != 0),
+                dropped.eq(contexts.o.valid & selected & pages.o.valid & page.none & fed_vector),
+                pages.o.ready.eq(dropped | (taken & beat.last & selected)),
+            ]
+            with m.If(selected):
+                m.d.comb += [
+                    offered.eq(contexts.o.valid & self.beats.valid & pages.o.valid & ~page.none),
+                    row.eq(page_row + page.row),
+                    stops.eq(last_row | (page_row == context.page_rows - 1)),
+                    final.eq(page.last & stops),
+                ]
+
+        # Everything that a beat waits for.
+        m.submodules.buffer = buffer = ActivationBuffer(config, lanes)
+        connect(m, flipped(self.activations), buffer.blocks)
+        fed = Signal()
+        blocked: Value = Const(0, 1)
+        m.d.comb += fed.eq(buffer.ready)
+        if has_selection:
+            m.d.comb += fed_vector.eq(buffer.ready | weighing)
+        if has_sums:
+            delivering = Signal()
+            last_of_sums = Signal()
+            blocked = Signal(name="blocked")
+            m.d.comb += [
+                last_of_sums.eq(weighing & is_element & row_last & final & context.deliver),
+                blocked.eq(contexts.o.valid & last_of_sums & delivering),
+            ]
+            with m.If(weighing):
+                m.d.comb += fed.eq(self.probabilities.valid | ~is_element)
+        given = Signal()
+        waits = Signal()
+        done = self._dot.done & ~given
+        m.d.comb += [
+            waits.eq(done & ~self.results.ready),
+            advance.eq(pace.moves & ~waits),
+            self.beats.ready.eq(advance & ~pace.halted & fed & ~blocked),
+        ]
+        if has_selection:
+            with m.If(selected & (~pages.o.valid | page.none)):
+                m.d.comb += self.beats.ready.eq(0)
+        with m.If(~contexts.o.valid):
+            m.d.comb += self.beats.ready.eq(0)
+        if config.clock_divider > 1:
+            m.d.sync += given.eq(~advance & (given | (done & self.results.ready)))
+        page_last = Signal()
+        restart = Signal()
+        m.d.comb += [
+            taken.eq(self.beats.valid & self.beats.ready),
+            page_last.eq(taken & beat.last),
+            command_last.eq(page_last & (rows_done | (is_element & row_last & stops))),
+            restart.eq(command_last),
+        ]
+        if has_selection:
+            with m.If(selected):
+                m.d.comb += [command_last.eq(page_last & page.last), restart.eq(page_last)]
+        ended = Signal()
+        m.d.comb += [
+            ended.eq(command_last | dropped),
+            contexts.o.ready.eq(ended),
+            buffer.release.eq(ended & ~weighing),
+        ]
+        exact = left_now == beat_blocks
         row_error = Signal()
         with m.If(taken):
             m.d.sync += page_beat.eq(Mux(beat.last, 0, page_beat + 1))
             with m.If(is_element):
-                m.d.sync += [row_beat.eq(row_beat + 1), row_error.eq(row_error | beat.error)]
+                m.d.sync += [
+                    begins.eq(0),
+                    left.eq(left_now + Mux(row_last, context.blocks, 0) - beat_blocks),
+                    row_beat.eq(Mux(row_last & exact, 0, row_beat + 1)),
+                    row_error.eq(beat.error | (row_error & ~row_last)),
+                ]
                 with m.If(row_last):
-                    m.d.sync += [row_beat.eq(0), row.eq(row + 1), row_error.eq(0)]
-                    with m.If(row == context.rows - 1):
-                        m.d.sync += rows_done.eq(1)
-        with m.If(command_last):
-            m.d.sync += [rows_done.eq(0), row.eq(0)]
+                    m.d.sync += [page_row.eq(page_row + 1), rows_done.eq(stops)]
+                    with m.If(exact):
+                        m.d.sync += row_error.eq(0)
+        with m.If(restart):
+            m.d.sync += [
+                begins.eq(1),
+                rows_done.eq(0),
+                page_row.eq(0),
+                row_beat.eq(0),
+                row_error.eq(0),
+            ]
 
         # Scales wait for their elements; both leave together.
-        scales = Signal(data.ArrayLayout(unsigned(8 * layout.beat_bytes), layout.scale_beats))
-        with m.If(taken & is_scale):
-            m.d.sync += scales[page_beat[: max(1, ceil_log2(layout.scale_beats))]].eq(beat.data)
-        element_beat = Signal(range(layout.element_beats))
-        m.d.comb += element_beat.eq(page_beat - layout.scale_beats)
-
-        m.submodules.dot = dot = BlockDot(self._config, blocks_a_beat)
-        meta_layout = data.StructLayout(
-            {"row": ceil_log2(self._config.rows), "error": 1, "tag": TAG_BITS}
+        m.submodules.unpack = unpack = LaneElements(lanes)
+        m.submodules.scales = scales = ScaleBuffer(lanes)
+        element = Signal()
+        m.d.comb += [
+            element.eq(taken & is_element),
+            unpack.beat.eq(beat.data),
+            unpack.format.eq(format_),
+            scales.beat.eq(beat.data),
+            scales.place.eq(page_beat),
+            scales.write.eq(taken & is_scale),
+            scales.format.eq(format_),
+            scales.element_beat.eq(page_beat - scale_beats),
+            scales.enable.eq(element),
+            buffer.address.eq(row_beat),
+            buffer.paired.eq(
+                choose(format_, {x.format: int(x.blocks_a_beat < lanes.blocks) for x in layouts})
+            ),
+        ]
+        inside = [Const(block) < beat_blocks for block in range(lanes.blocks)]
+        ending = Cat(
+            inside[block] & (~row_last | (Const(block) < left_now)) for block in range(lanes.blocks)
         )
+        beginning = Cat(
+            inside[block] & row_last & ~stops & (Const(block) >= left_now)
+            for block in range(lanes.blocks)
+        )
+        zero = Signal(lanes.blocks)
+        for block in range(lanes.blocks):
+            strips = [unpack.strips[block].as_value() == 0]
+            if lanes.pairs:
+                high = unpack.strips[(block + lanes.blocks // 2) % lanes.blocks].as_value() == 0
+                strips.append(high | ~buffer.paired)
+            m.d.comb += zero[block].eq(Cat(strips).all() & (ending[block] | beginning[block]))
+        has_minimum = choose(
+            format_, {x.format: int(x.format is BlockFormat.Q4_1) for x in layouts}
+        )
+        with m.If(element & self.counting):
+            m.d.sync += self.zero_blocks.eq(self.zero_blocks + ones(zero))
+        # A beat of zeros meets no activation, but Q4_1 adds its minimums times all of them.
+        wanted = unpack.strips.as_value().any() | has_minimum
+        m.d.comb += buffer.enable.eq(element & ~weighing & wanted)
+
+        m.submodules.dot = dot = self._dot
+        meta_layout = data.StructLayout({"row": config.row_bits, "error": 1, "tag": TAG_BITS})
         metas = [Signal(meta_layout, name=f"meta_{stage}") for stage in range(self.latency)]
         m.d.comb += [
             dot.enable.eq(advance),
-            dot.activations.eq(activations.beat),
+            dot.activations.eq(buffer.beats),
+            dot.words.eq(scales.words),
         ]
         with m.If(advance):
             m.d.sync += [
-                dot.valid.eq(taken & is_element),
-                dot.first.eq(row_beat == 0),
-                dot.last.eq(row_last),
+                dot.mark.valid.eq(element & ~weighing),
+                dot.mark.last.eq(row_last),
+                dot.mark.ending.eq(ending),
+                dot.mark.beginning.eq(beginning),
+                dot.format.eq(format_),
             ]
             m.d.sync += [later.eq(earlier) for earlier, later in pairwise(metas)]
             m.d.sync += [
@@ -199,32 +355,78 @@ class MacSlice(wiring.Component):
                 metas[0].error.eq(row_error | beat.error),
                 metas[0].tag.eq(context.tag),
             ]
-        with m.If(taken & is_element):
-            m.d.sync += [
-                dot.elements.eq(beat.data),
-                dot.scales.eq(scales.as_value().word_select(element_beat, 8 * blocks_a_beat)),
-            ]
+        with m.If(element):
+            m.d.sync += dot.strips.eq(unpack.strips)
         result = self.results.payload
         m.d.comb += [
-            self.results.valid.eq(dot.done),
-            result.value.eq(dot.value),
+            self.results.valid.eq(done),
+            result.values.eq(dot.values),
             result.saturated.eq(dot.saturated),
             result.row.eq(metas[-1].row),
             result.error.eq(metas[-1].error),
             result.tag.eq(metas[-1].tag),
         ]
+        if has_sums:
+            m.submodules.sum_lanes = sums = SumLanes(config, lanes)
+            connect(m, sums.sums, flipped(self.sums))
+            with m.If(element & last_of_sums):
+                m.d.sync += delivering.eq(1)
+            with m.Elif(sums.delivered):
+                m.d.sync += delivering.eq(0)
+            # Rows since the sums were begun: the accumulators have bits for so many.
+            first_row = Signal(init=1)
+            added = Signal(config.row_bits + 1)
+            counted = Mux(first_row & ~context.keep, 0, added)
+            full = counted[config.row_bits]
+            with m.If(element & weighing & row_last):
+                m.d.sync += [first_row.eq(0), added.eq(Mux(full, counted, counted + 1))]
+            with m.If(ended):
+                m.d.sync += first_row.eq(1)
+            m.d.comb += [
+                self.probabilities.ready.eq(element & weighing & row_last),
+                sums.enable.eq(advance),
+                sums.products.eq(dot.products),
+                *(
+                    sums.scales[block].eq(scales.words.scales[block][:8])
+                    for block in range(lanes.beat_bytes // BLOCK_ELEMENTS)
+                ),
+            ]
+            with m.If(advance):
+                m.d.sync += [
+                    dot.weighing.eq(weighing),
+                    sums.mark.valid.eq(element & weighing),
+                    sums.mark.address.eq(row_beat),
+                    sums.mark.first.eq(first_row),
+                    sums.mark.last.eq(row_last),
+                    sums.mark.keep.eq(context.keep),
+                    sums.mark.adds.eq(~full),
+                    sums.mark.deliver.eq(last_of_sums),
+                    sums.mark.error.eq(beat.error),
+                    sums.mark.rescale.eq(context.rescale),
+                    sums.mark.tag.eq(context.tag),
+                ]
+                for index in range(config.vectors):
+                    probability = self.probabilities.payload[index]
+                    m.d.sync += [
+                        dot.mantissas[index].eq(probability.mantissa),
+                        sums.exponents[index].eq(probability.exponent),
+                    ]
 
         m.submodules.cycle_counters = self._cycles
         cause = self._cycles.cause
-        with m.If(taken & is_element):
+        with m.If(element):
             m.d.comb += cause.eq(SliceCause.BUSY.value)
         with m.Elif(taken & is_scale):
             m.d.comb += cause.eq(SliceCause.SCALES.value)
         with m.Elif(taken):
             m.d.comb += cause.eq(SliceCause.TAIL.value)
-        with m.Elif(~advance):
+        with m.Elif(waits | (offered & blocked)):
             m.d.comb += cause.eq(SliceCause.RESULTS.value)
-        with m.Elif(contexts.o.valid & self.beats.valid):
+        with m.Elif(offered & ~pace.moves):
+            m.d.comb += cause.eq(SliceCause.CLOCK.value)
+        with m.Elif(offered & pace.halted):
+            m.d.comb += cause.eq(SliceCause.HEAT.value)
+        with m.Elif(offered):
             m.d.comb += cause.eq(SliceCause.ACTIVATION.value)
         with m.Elif(contexts.o.valid):
             m.d.comb += cause.eq(SliceCause.MEMORY.value)

@@ -11,8 +11,12 @@ __all__ = [
     "ChannelCause",
     "ChannelEvent",
     "LinkCause",
+    "ProtectedLinkCause",
+    "ProtectedLinkEvent",
+    "ReductionCause",
     "RouterCause",
     "SliceCause",
+    "SoftmaxCause",
     "VaultCause",
     "VaultEvent",
 ]
@@ -67,12 +71,31 @@ class SliceCause(enum.Enum):
     """A beat behind the last row, or of unused page bytes, was taken and dropped."""
     RESULTS = 3
     """The pipeline was held by a result that nobody took."""
-    ACTIVATION = 4
-    """A beat waited for the activation vector to be loaded."""
-    MEMORY = 5
+    CLOCK = 4
+    """The slice's slower clock did not move, and a beat waited."""
+    HEAT = 5
+    """The cycle was taken away by the throttle, and a beat waited."""
+    ACTIVATION = 6
+    """A beat waited for its activations: the vector, or its row's probabilities."""
+    MEMORY = 7
     """A command was open and its next beat had not arrived."""
-    IDLE = 6
+    IDLE = 8
     """No command was open."""
+
+
+class SoftmaxCause(enum.Enum):
+    """A softmax; busy is a probability delivered."""
+
+    BUSY = 0
+    """A probability was taken."""
+    OUTPUT = 1
+    """A probability, a rescale or a partial waited for its reader."""
+    START = 2
+    """A tile was complete and none of its probabilities was there."""
+    SCORES = 3
+    """A tile had begun and its last score had not come."""
+    IDLE = 4
+    """No tile had begun."""
 
 
 class RouterCause(enum.Enum):
@@ -96,6 +119,53 @@ class LinkCause(enum.Enum):
     """A flit waited for a credit."""
     IDLE = 2
     """No flit waited."""
+
+
+class ProtectedLinkCause(enum.Enum):
+    """A protected link, seen at its sender; busy is a unit sent for the first time."""
+
+    BUSY = 0
+    """A unit was sent for the first time."""
+    REPLAY = 1
+    """A unit was sent again."""
+    TRAINING = 2
+    """The lanes were being tested."""
+    WINDOW = 3
+    """A unit waited, and all that may be unacknowledged were."""
+    CREDIT = 4
+    """Units waited, and none had room at the far end."""
+    IDLE = 5
+    """No unit waited."""
+
+
+class ProtectedLinkEvent(enum.Enum):
+    """What an end of a protected link counts beside its cycles."""
+
+    ERRORS = 0
+    """Frames received with a wrong checksum."""
+    REPLAYS = 1
+    """Times that sending began again at the oldest unacknowledged unit."""
+    DUPLICATES = 2
+    """Units received again and dropped."""
+    TIMEOUTS = 3
+    """Times that a unit was overdue."""
+    SUBSTITUTES = 4
+    """Units given in the place of overdue ones."""
+
+
+class ReductionCause(enum.Enum):
+    """A node of a reduction tree, on the way up; busy is a word added and sent."""
+
+    BUSY = 0
+    """A word went up, or at the root around."""
+    OWN = 1
+    """A word waited for this node's own."""
+    CHILD = 2
+    """A word waited for a child's."""
+    CREDIT = 3
+    """A word waited for room at the parent, or at the root for room below it."""
+    IDLE = 4
+    """No command was there."""
 
 
 class VaultCause(enum.Enum):

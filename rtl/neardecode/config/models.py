@@ -12,9 +12,10 @@ from pydantic import Field, model_validator
 from neardecode.config.compute import Compute
 from neardecode.config.fabric import Fabric
 from neardecode.config.flash import Flash
-from neardecode.config.formats import BlockFormat, PageLayout
+from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat, PageLayout
 from neardecode.config.section import Section
 from neardecode.config.stack import HeatConstants, Stack, StackCycles
+from neardecode.config.vector import Vector
 
 __all__ = ["TAG_BITS", "Config", "Decode"]
 
@@ -43,6 +44,8 @@ class Config(Section):
     """Flash channels and core dies."""
     compute: Compute = Compute()
     """MAC slices."""
+    vector: Vector = Vector()
+    """Softmax, norms, rotation and gate."""
     fabric: Fabric = Fabric()
     """Routers and links."""
     decode: Decode = Decode()
@@ -57,10 +60,16 @@ class Config(Section):
                 f"fabric.payload_bits must hold a slice's result of {self.result_bits} bits,"
                 f" not {self.fabric.payload_bits}"
             )
-        if self.compute.blocks_a_row % self.kv_layout.blocks_a_beat:
+        for layout in (self.kv_layout, *self.weight_layouts):
+            if self.compute.blocks_a_row % layout.blocks_a_beat:
+                raise ValueError(
+                    f"compute.blocks_a_row must be whole beats of {layout.blocks_a_beat}"
+                    f" blocks, not {self.compute.blocks_a_row}"
+                )
+        if self.compute.head_elements % (BLOCK_ELEMENTS * self.kv_layout.blocks_a_beat):
             raise ValueError(
-                f"compute.blocks_a_row must be whole beats of {self.kv_layout.blocks_a_beat}"
-                f" blocks, not {self.compute.blocks_a_row}"
+                f"compute.head_elements must be whole beats of {self.flash.beat_bytes} elements,"
+                f" not {self.compute.head_elements}"
             )
         if self.sense_cycles < 3:
             raise ValueError(
@@ -71,8 +80,15 @@ class Config(Section):
 
     @property
     def result_bits(self) -> int:
-        """Bits of a slice's result: row, value, saturated, error and tag."""
-        return (self.compute.rows - 1).bit_length() + self.compute.accumulator_bits + 2 + TAG_BITS
+        """Bits of a slice's result: row, a value and a flag a vector, error and tag."""
+        compute = self.compute
+        values = compute.vectors * (compute.accumulator_bits + 1)
+        return (compute.rows - 1).bit_length() + values + 1 + TAG_BITS
+
+    @property
+    def weight_layouts(self) -> tuple[PageLayout, ...]:
+        """Where the blocks of a page lie, for each format of a slice."""
+        return tuple(self.flash.layout(format_) for format_ in self.compute.block_formats)
 
     @property
     def kv_layout(self) -> PageLayout:

@@ -12,7 +12,15 @@ from amaranth.lib.wiring import In, Out
 
 from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat
 
-__all__ = ["E8M0_BIAS", "Fp16Number", "PackBlock", "PackedBlock", "UnpackElements", "UnpackFp16"]
+__all__ = [
+    "E8M0_BIAS",
+    "Fp16Number",
+    "PackBlock",
+    "PackedBlock",
+    "UnpackElements",
+    "UnpackFp16",
+    "unpacked_bits",
+]
 
 E8M0_BIAS = 127
 """An E8M0 scale e is 2 ** (e - 127)."""
@@ -27,6 +35,11 @@ _UNPACKED_BITS = {
 
 _TWICE_E2M1 = (0, 1, 2, 3, 4, 6, 8, 12)
 """Twice the magnitude of an E2M1 number, by its low three bits."""
+
+
+def unpacked_bits(block_format: BlockFormat) -> int:
+    """Bits of the integer that `UnpackElements` makes of an element, its sign included."""
+    return _UNPACKED_BITS[block_format]
 
 
 class UnpackElements(wiring.Component):
@@ -79,7 +92,7 @@ class UnpackElements(wiring.Component):
     @property
     def element_bits(self) -> int:
         """Bits of an integer, its sign included."""
-        return _UNPACKED_BITS[self._format]
+        return unpacked_bits(self._format)
 
     @property
     def blocks_a_beat(self) -> int:

@@ -3,7 +3,7 @@
 import cocotb
 
 from neardecode.compute.slice import MacSlice
-from neardecode.config import Compute, Config, Flash
+from neardecode.config import BlockFormat, Compute, Config, Fabric, Flash
 from neardecode_testbench.benches.play import leave_standing, play
 from neardecode_testbench.drive.design import Design
 from neardecode_testbench.scenarios.blocks.edge import Pacing
@@ -11,9 +11,20 @@ from neardecode_testbench.scenarios.blocks.mac_slice import Job, SliceRows
 
 __all__ = ["DESIGN"]
 
+FORMATS = (BlockFormat.Q4_1, BlockFormat.Q8_0, BlockFormat.MXINT8)
 CONFIG = Config(
-    flash=Flash(dies=1, banks_a_die=4, page_bytes=512, pages_a_bank=16),
-    compute=Compute(blocks_a_row=8, rows=128, accumulator_bits=40),
+    flash=Flash(dies=1, banks_a_die=4, page_bytes=256, beat_bytes=32, pages_a_bank=16),
+    fabric=Fabric(payload_bits=256),
+    # Everything that a slice can have.
+    compute=Compute(
+        formats=tuple(format_.name for format_ in FORMATS),
+        vectors=2,
+        head_elements=64,
+        selection=True,
+        blocks_a_row=32,
+        rows=128,
+        accumulator_bits=40,
+    ),
 )
 ADDRESS_BITS = 6
 DESIGN = Design(MacSlice, (CONFIG, ADDRESS_BITS))
@@ -27,14 +38,46 @@ JOBS = (
     Job(20, 4),
 )
 """Every number of blocks, rows that straddle pages, a page that cannot be read."""
+MIXED = (
+    Job(9, 4, format=BlockFormat.Q4_1),
+    Job(20, 2, sums=True),
+    Job(7, 5, format=BlockFormat.Q4_1),
+    Job(5, 3, format=BlockFormat.Q8_0),
+    Job(9, 2, sums=True, deliver=False),
+    Job(4, 6),
+    Job(30, 2, sums=True, keep=True, rescale=(2, 0)),
+)
+"""Every mode and format in turn."""
+SELECTED = (
+    Job(14, 2, page_rows=3, selection=frozenset({0, 2, 4})),
+    Job(14, 2, page_rows=3, selection=frozenset({1, 3}), sums=True),
+    Job(6, 2, page_rows=3),
+    Job(5, 4),
+)
+"""Commands that read some of their pages, one that reads none."""
 
 
 @cocotb.test()
 async def commands_at_full_rate(dut):
     """Every result in its cycle, and no bubble once the first vector is loaded."""
     run = await play(dut, SliceRows(CONFIG, ADDRESS_BITS, JOBS))
-    first = JOBS[0].blocks
+    first = CONFIG.compute.vectors * JOBS[0].blocks
     assert run.beats == list(range(first, first + len(run.beats)))
+
+
+@cocotb.test()
+async def every_mode_and_format(dut):
+    """Every result and sum in its cycle, streams held back and not, with a throttle and without."""
+    await play(dut, SliceRows(CONFIG, ADDRESS_BITS, MIXED))
+    await play(dut, SliceRows(CONFIG, ADDRESS_BITS, MIXED, 2, Pacing(2, 0.4)))
+    await play(dut, SliceRows(CONFIG, ADDRESS_BITS, MIXED, 3, throttle=5))
+
+
+@cocotb.test()
+async def selected_pages(dut):
+    """Pages that do not matter are not asked for, and their rows give nothing."""
+    await play(dut, SliceRows(CONFIG, ADDRESS_BITS, SELECTED))
+    await play(dut, SliceRows(CONFIG, ADDRESS_BITS, SELECTED, 2, Pacing(2, 0.4)))
 
 
 @cocotb.test()

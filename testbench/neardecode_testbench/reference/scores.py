@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from neardecode_testbench.reference.blocks import EXPONENT_BIAS, BlockVector
 
-__all__ = ["AccumulatorFormat", "Scores", "integer_scores"]
+__all__ = ["AccumulatorFormat", "Scores", "floored_terms", "integer_scores"]
 
 
 @dataclass(frozen=True)
@@ -89,23 +89,36 @@ def integer_scores(keys: BlockVector, query: BlockVector, accumulator: Accumulat
         keys.exponents.astype(np.int64) + query.exponents[..., np.newaxis, :].astype(np.int64)
     ) + constant  # (..., rows, blocks)
 
-    term_bits = accumulator.term_bits
+    terms, clamped = floored_terms(dots, shifts, accumulator.term_bits)
+    # max_blocks terms of [-2^(term_bits - 1), 2^(term_bits - 1) - 1] cannot overflow: they are at
+    # most 2^(bits - term_bits), so the sum lies in [-2^(bits - 1), 2^(bits - 1) - 1].
+    return Scores(terms.sum(axis=-1), np.any(clamped, axis=-1))
+
+
+def floored_terms(
+    integers: NDArray[np.int64], shifts: NDArray[np.int64], term_bits: int
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """``floor(integer * 2^shift)`` clamped to signed ``term_bits``, and where it was clamped.
+
+    Parameters:
+        integers, shifts: of one shape or broadcast against each other; integers below 2^62.
+        term_bits: 2 to 64.
+    """
     largest = (1 << (term_bits - 1)) - 1
     smallest = -largest - 1
     # Bounded to what int64 can shift by. No larger shift changes anything: to the left by
     # term_bits every product but 0 leaves the range, to the right by 63 only the sign is left.
     left = shifts.clip(0, min(term_bits, 63))
     right = (-shifts).clip(0, 63)
-    floored = dots >> right
+    floored = integers >> right
     # What a product may be so that its left shift stays in range: this also keeps the shift below
     # from overflowing.
     high = np.int64(largest) >> left
     low = np.where(shifts < term_bits, np.int64(smallest) >> left, 0)
-    above = floored > high
-    below = floored < low
-    terms = np.where(above | below, 0, floored) << left
+    above = np.greater(floored, high)
+    below = np.less(floored, low)
+    clamped = above | below
+    terms = np.left_shift(np.where(clamped, 0, floored), left)
     terms[above] = largest
     terms[below] = smallest
-    # max_blocks terms of [-2^(term_bits - 1), 2^(term_bits - 1) - 1] cannot overflow: they are at
-    # most 2^(bits - term_bits), so the sum lies in [-2^(bits - 1), 2^(bits - 1) - 1].
-    return Scores(terms.sum(axis=-1), (above | below).any(axis=-1))
+    return terms, clamped

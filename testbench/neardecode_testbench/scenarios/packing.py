@@ -14,14 +14,14 @@ class Packer:
 
     Args:
         layout: The payload's layout. Nested fields are named with dots (``command.base``);
-            arrays of scalars take and give a sequence.
+            arrays of scalars take a sequence, and their elements have names too (``values.0``).
     """
 
     def __init__(self, layout: data.Layout):
         self._places: dict[str, tuple[int, int, bool]] = {}
         self._arrays: dict[str, tuple[int, int, int]] = {}
         self._add("", layout, 0)
-        self.bits = layout.size
+        self.bits = Shape.cast(layout).width
 
     def _add(self, prefix: str, layout: data.Layout, base: int) -> None:
         for key, field in layout:
@@ -32,8 +32,12 @@ class Packer:
             if isinstance(shape, data.ArrayLayout) and not isinstance(
                 shape.elem_shape, data.Layout
             ):
-                self._arrays[name] = (offset, Shape.cast(shape.elem_shape).width, shape.length)
-            elif isinstance(shape, data.StructLayout):
+                element = Shape.cast(shape.elem_shape)
+                self._arrays[name] = (offset, element.width, shape.length)
+                for index in range(shape.length):
+                    place = offset + index * element.width
+                    self._places[f"{name}.{index}"] = (place, element.width, element.signed)
+            elif isinstance(shape, data.ArrayLayout | data.StructLayout):
                 self._add(f"{name}.", shape, offset)
 
     def pack(self, fields: Mapping[str, Any]) -> int:

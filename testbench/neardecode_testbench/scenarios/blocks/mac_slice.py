@@ -6,29 +6,32 @@ edge:
 - a command is taken once its offer stands, the last page of the one before it is asked for, and
   the command `MacSlice.commands_ahead` before it is done; its pages are asked for from the next
   cycle on, one a cycle;
-- an activation block is taken unless two vectors are held;
-- a beat is taken once its command is open and its vector loaded, unless a result waits;
-- a result appears `MacSlice.latency` cycles after its row's last beat was taken, cycles in which a
-  result waits not counted.
+- an activation block is taken unless two commands' vectors are held;
+- a beat is taken once its command is open and its vectors loaded or its row's probabilities
+  offered, in a cycle in which the slice moves, unless a result waits; the last beat of a command
+  whose sums are given out waits until those before are;
+- a result appears `MacSlice.latency` cycles after its row's last beat was taken, a command's first
+  sum `MacSlice.sum_latency` cycles after its last beat of elements, cycles not counted in which a
+  result waits or the slice does not move;
+- a probability is taken with its row's last beat.
+
+Where a command has a selection, when commands and requests are taken is not predicted, nor when
+beats are: their pages have to be found first.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
-from amaranth.utils import ceil_log2
-from numpy.typing import NDArray
 
-from neardecode.compute.command import ActivationBlock, Mode, SliceCommand, SliceResult
+from neardecode.compute.lanes import Lanes
+from neardecode.compute.pace import THROTTLE_CYCLES
 from neardecode.compute.slice import MacSlice
-from neardecode.config import BLOCK_ELEMENTS, Config, SliceCause
-from neardecode.lib.page import PageBeat, PageRequest
-from neardecode_testbench.drive.stimulus import Outcome, Play, Sink, Source, Step
-from neardecode_testbench.reference.blocks import BlockVector
-from neardecode_testbench.reference.pages import pages_of_rows, unpack_rows, write_row
-from neardecode_testbench.reference.scores import AccumulatorFormat, integer_scores
+from neardecode.compute.sums import SumLanes
+from neardecode.config import Config, SliceCause
+from neardecode_testbench.drive.stimulus import Outcome, Play, Probe, Sink, Source, Step
 from neardecode_testbench.scenarios.blocks.edge import (
     FULL_RATE,
+    CheckError,
     Pacing,
     Recorder,
     check_counts,
@@ -39,29 +42,22 @@ from neardecode_testbench.scenarios.blocks.edge import (
     open_from,
     read_counts,
 )
-from neardecode_testbench.scenarios.packing import Packer
+from neardecode_testbench.scenarios.blocks.mac_numbers import (
+    Job,
+    JobStimulus,
+    Magnitudes,
+    SliceStimulus,
+)
 
-__all__ = ["Job", "SliceRows", "SliceRun"]
-
-STREAMS = ("commands", "activations", "beats", "requests", "results")
+__all__ = ["Job", "SliceRows", "SliceRun", "slice_streams"]
 
 
-@dataclass(frozen=True)
-class Job:
-    """A command for a slice.
-
-    Attributes:
-        rows, blocks: The command's; blocks a row, whole beats of them.
-        base: Its first page.
-        appended: Its last row was just written.
-        bad_pages: Pages, counted from the base, that cannot be read.
-    """
-
-    rows: int
-    blocks: int
-    base: int = 0
-    appended: bool = False
-    bad_pages: frozenset[int] = frozenset()
+def slice_streams(config: Config) -> tuple[str, ...]:
+    """The streams of a configuration's slice."""
+    streams = ("commands", "activations", "beats", "requests", "results")
+    if config.compute.head_elements:
+        streams += ("probabilities", "sums")
+    return streams + (("selections",) if config.compute.selection else ())
 
 
 @dataclass
@@ -71,28 +67,20 @@ class SliceRun:
     Attributes:
         beats: When each beat was taken.
         results: When each result was taken.
+        sums: When each sum was taken.
         commands: When each command was taken.
         counts: The counters.
-        saturated: Results with a clamped term.
+        saturated: Results and sums with a clamped term.
+        stimuli: Of each job.
     """
 
     beats: list[int]
     results: list[int]
+    sums: list[int]
     commands: list[int]
     counts: dict[str, int]
     saturated: int
-
-
-@dataclass
-class _Stimulus:
-    """One job's payloads, and what must come of them."""
-
-    command: int
-    activations: list[int]
-    beats: list[int]
-    requests: list[int]
-    results: list[int]
-    saturated: int
+    stimuli: list[JobStimulus]
 
 
 @dataclass
@@ -103,11 +91,12 @@ class SliceRows:
         config: The slice's configuration.
         address_bits: Of a page.
         jobs: What to do.
-        seed: Of keys and activations.
+        seed: Of weights and activations.
         pacing: Of the streams.
         magnitudes: ``common`` keeps every term in range; ``any`` draws exponents so that terms
             vanish, fit and saturate; ``edges`` puts single products at the very ends of a term's
-            range and of every shift.
+            range and of every shift, for MXINT8.
+        throttle: Of 16 cycles how many are taken away.
         recorder: Sees every stream, where the simulator is driven from Python.
     """
 
@@ -116,237 +105,99 @@ class SliceRows:
     jobs: tuple[Job, ...]
     seed: int = 1
     pacing: Pacing = FULL_RATE
-    magnitudes: Literal["common", "any", "edges"] = "any"
-    recorder: Recorder = field(default_factory=lambda: Recorder(STREAMS))
+    magnitudes: Magnitudes = "any"
+    throttle: int = 0
+    recorder: Recorder = field(default_factory=lambda: Recorder(()))
+
+    def __post_init__(self) -> None:
+        if not self.recorder.streams:
+            self.recorder = Recorder(slice_streams(self.config))
 
     def __call__(self, step: Step) -> SliceRun:
         """Plays the commands and checks every value and every cycle."""
         random = np.random.default_rng(self.seed)
-        stimuli = [self._stimulus(random, number, job) for number, job in enumerate(self.jobs)]
-        requests = [request for stimulus in stimuli for request in stimulus.requests]
-        results = [result for stimulus in stimuli for result in stimulus.results]
+        draw = SliceStimulus(self.config, self.address_bits, random, self.magnitudes)
+        stimuli = [draw.job(job) for job in self.jobs]
+        streams = slice_streams(self.config)
+        given: dict[str, list[int]] = {"commands": [stimulus.command for stimulus in stimuli]}
+        for stream in ("activations", "beats", "probabilities", "selections"):
+            given[stream] = [payload for s in stimuli for payload in getattr(s, stream)]
+        expected = {
+            stream: [payload for s in stimuli for payload in getattr(s, stream)]
+            for stream in ("requests", "results", "sums")
+        }
         stalls = self.pacing.stalls
         outcome = step(
             Play(
                 sources=[
-                    Source("commands", [s.command for s in stimuli], stalls("commands")),
-                    Source(
-                        "activations",
-                        [block for s in stimuli for block in s.activations],
-                        stalls("activations"),
-                    ),
-                    Source("beats", [beat for s in stimuli for beat in s.beats], stalls("beats")),
+                    Source(stream, payloads, stalls(stream))
+                    for stream, payloads in given.items()
+                    if stream in streams
                 ],
                 sinks=[
-                    Sink("requests", len(requests), requests, stalls("requests")),
-                    Sink("results", len(results), results, stalls("results")),
+                    Sink(stream, len(payloads), payloads, stalls(stream))
+                    for stream, payloads in expected.items()
+                    if stream in streams
                 ],
-                levels={"counting": 1},
-                limit=200 * (sum(len(s.beats) + len(s.activations) for s in stimuli) + 50),
+                levels={"counting": 1, "throttle": self.throttle},
+                limit=200 * (sum(len(payloads) for payloads in given.values()) + 50),
                 trailing=12,
             )
         )
-        check_sink("requests", outcome.sinks["requests"])
-        check_sink("results", outcome.sinks["results"])
+        for stream in expected:
+            if stream in streams:
+                check_sink(stream, outcome.sinks[stream])
         counts = read_counts(step, "cycles", SliceCause)
-        self._check_timing(outcome, counts)
+        zero_blocks = step(Probe({}, ["zero_blocks"])).outputs["zero_blocks"]
+        if zero_blocks != (known := sum(stimulus.zero_blocks for stimulus in stimuli)):
+            raise CheckError(f"{zero_blocks} blocks of zeros were counted, not {known}")
+        if sum(counts.values()) != outcome.cycles:
+            raise CheckError(f"{sum(counts.values())} cycles were counted, not {outcome.cycles}")
+        if not any(job.page_rows for job in self.jobs):
+            self._check_timing(outcome, counts, stimuli)
         return SliceRun(
             outcome.sources["beats"],
             outcome.sinks["results"].cycles,
+            outcome.sinks["sums"].cycles if "sums" in outcome.sinks else [],
             outcome.sources["commands"],
             counts,
             sum(stimulus.saturated for stimulus in stimuli),
+            stimuli,
         )
 
-    def beats_a_row(self, job: Job) -> int:
-        """Element beats of a row."""
-        return job.blocks // self.config.kv_layout.blocks_a_beat
+    def _moves(self, cycle: int) -> bool:
+        """Whether the slice's clock moves."""
+        return cycle % self.config.compute.clock_divider == 0
 
-    def pages(self, job: Job) -> int:
-        """Pages of a command."""
-        return pages_of_rows(job.rows, self.config.kv_layout, self.beats_a_row(job))
+    def _halted(self, cycle: int) -> bool:
+        """Whether a cycle in which it moves is taken away."""
+        number = cycle // self.config.compute.clock_divider
+        taken_away = [n * self.throttle // THROTTLE_CYCLES for n in (number, number + 1)]
+        return taken_away[0] != taken_away[1]
 
-    def row_ends(self, job: Job) -> list[int]:
-        """The beat, counted from the command's first, that ends each row."""
-        layout = self.config.kv_layout
-        ends = []
-        for row in range(job.rows):
-            page, beat = divmod((row + 1) * self.beats_a_row(job) - 1, layout.element_beats)
-            ends.append(page * layout.beats + layout.scale_beats + beat)
-        return ends
-
-    def _stimulus(self, random: np.random.Generator, number: int, job: Job) -> _Stimulus:
-        config, layout = self.config, self.config.kv_layout
-        compute = config.compute
-        tag = int(random.integers(1 << 16))
-        beats_a_row, pages = self.beats_a_row(job), self.pages(job)
-        keys, query = self._numbers(random, job)
-
-        # Bytes that belong to no row are noise.
-        image = random.integers(256, size=(pages, layout.page_bytes), dtype=np.uint8)
-        for row in range(job.rows):
-            write_row(image, row, keys[row], layout, beats_a_row)
-        for page in job.bad_pages:
-            image[page] = 0
-        stored = unpack_rows(image, job.rows, job.blocks, layout, beats_a_row)
-        accumulator = AccumulatorFormat(
-            compute.accumulator_bits, compute.fraction_bits, compute.blocks_a_row
-        )
-        scores = integer_scores(stored, query, accumulator)
-
-        command = Packer(SliceCommand(compute, self.address_bits))
-        block = Packer(ActivationBlock(compute))
-        beat = Packer(PageBeat(config.flash.beat_bytes))
-        request = Packer(PageRequest(self.address_bits))
-        result = Packer(SliceResult(compute))
-        last_row = range(
-            (job.rows - 1) * beats_a_row // layout.element_beats,
-            (job.rows * beats_a_row - 1) // layout.element_beats + 1,
-        )
-        return _Stimulus(
-            command=command.pack(
-                {
-                    "mode": Mode.DOT.value,
-                    "base": job.base,
-                    "rows": job.rows,
-                    "blocks": job.blocks,
-                    "appended": job.appended,
-                    "tag": tag,
-                }
-            ),
-            activations=[
-                block.pack(
-                    {
-                        "elements": query.elements[index],
-                        "exponent": query.exponents[index],
-                        "last": index == job.blocks - 1,
-                    }
-                )
-                for index in range(job.blocks)
-            ],
-            beats=[
-                beat.pack(
-                    {
-                        "data": int.from_bytes(content.tobytes(), "little"),
-                        "first": index == 0,
-                        "last": index == layout.beats - 1,
-                        "error": page in job.bad_pages,
-                        "tag": tag,
-                    }
-                )
-                for page in range(pages)
-                for index, content in enumerate(image[page].reshape(-1, layout.beat_bytes))
-            ],
-            requests=[
-                request.pack(
-                    {
-                        "address": job.base + page,
-                        "pages": 1,
-                        "fresh": job.appended and page in last_row,
-                        "tag": tag,
-                    }
-                )
-                for page in range(pages)
-            ],
-            results=[
-                result.pack(
-                    {
-                        "value": scores.values[row],
-                        "row": row,
-                        "saturated": scores.saturated[row],
-                        "error": any(
-                            page in job.bad_pages
-                            for page in range(
-                                row * beats_a_row // layout.element_beats,
-                                ((row + 1) * beats_a_row - 1) // layout.element_beats + 1,
-                            )
-                        ),
-                        "tag": tag,
-                    }
-                )
-                for row in range(job.rows)
-            ],
-            saturated=int(scores.saturated.sum()),
-        )
-
-    def _numbers(self, random: np.random.Generator, job: Job) -> tuple[BlockVector, BlockVector]:
-        """Keys (rows, blocks) and a query (blocks,)."""
-        compute = self.config.compute
-        bits = compute.activation_bits
-        high = 1 << (bits - 1)
-        shape = (job.rows, job.blocks)
-        query_exponents = random.integers(90, 165, job.blocks)
-        query_elements = random.integers(-high, high, (job.blocks, BLOCK_ELEMENTS))
-        key_elements = random.integers(-128, 128, (*shape, BLOCK_ELEMENTS))
-        # A block's dot product, shifted left by this, is its term.
-        unshifted = (127 + 6) + (127 + bits - 2) - compute.fraction_bits
-        dot_bits = 8 + bits + ceil_log2(BLOCK_ELEMENTS)
-        if self.magnitudes == "common":
-            shifts = random.integers(-dot_bits, compute.term_bits - dot_bits + 1, shape)
-        elif self.magnitudes == "any":
-            shifts = random.integers(-dot_bits - 3, compute.term_bits + 3, shape)
-            # Whole rows of the largest magnitudes, and exponents at the ends of their range.
-            signs = random.choice((-128, 127), job.rows)
-            extreme = random.random(job.rows) < 0.2
-            key_elements[extreme] = signs[extreme, np.newaxis, np.newaxis]
-            query_elements[random.random(job.blocks) < 0.3] = -high
-            query_exponents[random.random(job.blocks) < 0.1] = random.choice((0, 255))
-        else:
-            query_exponents[:] = 127
-            query_elements[:] = 0
-            query_elements[:, 0] = 1
-            shifts, products = self._edges(job, dot_bits)
-            key_elements[:] = 0
-            key_elements[..., 0] = products
-        key_exponents = np.clip(unshifted + shifts - query_exponents, 0, 255)
-        if self.magnitudes == "any":
-            ends = random.random(shape)
-            key_exponents = np.where(ends < 0.05, 0, np.where(ends > 0.95, 255, key_exponents))
-        return (
-            BlockVector(key_elements.astype(np.int32), key_exponents.astype(np.uint8), 8),
-            BlockVector(query_elements.astype(np.int32), query_exponents.astype(np.uint8), bits),
-        )
-
-    def _edges(self, job: Job, dot_bits: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Shifts and products, (rows, blocks); a row has one product that is not zero."""
-        term_bits = self.config.compute.term_bits
-        cases = [
-            (shift, product)
-            for shift in (
-                *(-255, -dot_bits - 1, -dot_bits, -dot_bits + 1, -7, -6, -1, 0, 1),
-                *(term_bits - 8, term_bits - 7, term_bits - 2, term_bits - 1, term_bits),
-                *(term_bits + 1, 255),
-            )
-            for product in (0, 1, -1, 127, -128)
-        ]
-        shifts = np.zeros((job.rows, job.blocks), np.int64)
-        products = np.zeros((job.rows, job.blocks), np.int64)
-        for row in range(job.rows):
-            shift, product = cases[row % len(cases)]
-            shifts[row] = shift
-            products[row, row // len(cases) % job.blocks] = product
-        return shifts, products
-
-    def _check_timing(self, outcome: Outcome, counts: dict[str, int]) -> None:
+    def _check_timing(
+        self, outcome: Outcome, counts: dict[str, int], stimuli: list[JobStimulus]
+    ) -> None:
         """The recurrences of this module's docstring, and an owner for every cycle."""
-        layout = self.config.kv_layout
+        page_beats = self.config.flash.page_beats
+        recorder = self.recorder
+        latency = Lanes.of(self.config).dot_latency + 1
         stalls, start = self.pacing.stalls, outcome.start
         taken = outcome.sources
         offered = {stream: offered_cycles(taken[stream], stalls(stream), start) for stream in taken}
-        requests = outcome.sinks["requests"].cycles
-        results = outcome.sinks["results"].cycles
+        sinks = {stream: log.cycles for stream, log in outcome.sinks.items()}
+        requests, results, sums = sinks["requests"], sinks["results"], sinks.get("sums", [])
 
         # The beats of each command, and the pages before each command's.
-        first_page = np.cumsum([0, *(self.pages(job) for job in self.jobs)]).tolist()
-        finished = [taken["beats"][page * layout.beats - 1] for page in first_page[1:]]
+        first_page = np.cumsum([0, *(len(stimulus.pages) for stimulus in stimuli)]).tolist()
+        finished = [taken["beats"][page * page_beats - 1] for page in first_page[1:]]
         row_ends = [
-            first_page[number] * layout.beats + end
-            for number, job in enumerate(self.jobs)
-            for end in self.row_ends(job)
+            [first_page[number] * page_beats + end for end in stimulus.row_ends]
+            for number, stimulus in enumerate(stimuli)
         ]
 
         commands, asked = [], []
-        for number in range(len(self.jobs)):
+        for number in range(len(stimuli)):
             ready = [offered["commands"][number]]
             if number:
                 ready.append(requests[first_page[number] - 1])
@@ -359,80 +210,137 @@ class SliceRows:
                 free = requests[page] + 1
         check_cycles("command", taken["commands"], commands)
         check_cycles("request", requests, [open_from(cycle, stalls("requests")) for cycle in asked])
-        check_recorded(self.recorder, "requests", outcome, asked)
+        check_recorded(recorder, "requests", outcome, asked)
 
         # Results first: a waiting one holds everything else.
         waiting: set[int] = set()
-        appeared = []
-        for end, result in zip(row_ends, results, strict=True):
-            cycle = taken["beats"][end]
-            moved = 0
-            while moved < MacSlice.latency:
-                moved += cycle not in waiting
+
+        def later(cycle: int, moves: int) -> int:
+            """The cycle after as many in which the pipeline moves."""
+            while moves:
+                moves -= cycle not in waiting and self._moves(cycle)
                 cycle += 1
-            appeared.append(cycle)
-            waiting |= set(range(cycle, result))
+            return cycle
+
+        appeared = []
+        dots = [
+            end
+            for job, ends in zip(self.jobs, row_ends, strict=True)
+            if not job.sums
+            for end in ends
+        ]
+        for end, result in zip(dots, results, strict=True):
+            appeared.append(later(taken["beats"][end], latency))
+            waiting |= set(range(appeared[-1], result))
         check_cycles("result", results, [open_from(cycle, stalls("results")) for cycle in appeared])
-        check_recorded(self.recorder, "results", outcome, appeared)
+        check_recorded(recorder, "results", outcome, appeared)
+
+        # When the sums of each command that gives them out are gone.
+        gone: list[int] = []
+        shown: list[int] = []
+        blocked_until: dict[int, int] = {}
+        for stimulus, ends in zip(stimuli, row_ends, strict=True):
+            if not stimulus.sums:
+                continue
+            if gone:
+                blocked_until[ends[-1]] = gone[-1] + 1
+            cycle = later(taken["beats"][ends[-1]], SumLanes.latency + 1)
+            for _ in stimulus.sums:
+                shown.append(cycle)
+                cycle = sums[len(shown) - 1] + 1
+            gone.append(cycle - 1)
+        check_cycles("sum", sums, [open_from(cycle, stalls("sums")) for cycle in shown])
+        if "sums" in sinks:
+            check_recorded(recorder, "sums", outcome, shown)
 
         blocks, loaded = [], []
+        done_with: list[int] = []
         place = 0
-        for number, job in enumerate(self.jobs):
-            free = finished[number - 2] + 1 if number >= 2 else start
-            for _ in range(job.blocks):
+        for number, (job, stimulus) in enumerate(zip(self.jobs, stimuli, strict=True)):
+            if job.sums:
+                loaded.append(start)
+                continue
+            free = done_with[-2] + 1 if len(done_with) >= 2 else start
+            for _ in stimulus.activations:
                 blocks.append(max(offered["activations"][place], free))
                 place += 1
             loaded.append(taken["activations"][place - 1] + 1)
+            done_with.append(finished[number])
         check_cycles("activation block", taken["activations"], blocks)
 
-        beats = []
-        opened = []
-        for number in range(len(self.jobs)):
+        beats, opened = [], []
+        owner: dict[int, SliceCause] = {}
+        probability = 0
+        weighed = []
+        for number, (job, stimulus) in enumerate(zip(self.jobs, stimuli, strict=True)):
             opens = taken["commands"][number] + 1
             if number:
                 opens = max(opens, finished[number - 1] + 1)
             opened.append(opens)
-            for beat in range(
-                first_page[number] * layout.beats, first_page[number + 1] * layout.beats
-            ):
-                cycle = max(offered["beats"][beat], opens, loaded[number])
-                while cycle in waiting:
+            layout = self.config.flash.layout(job.format)
+            for beat in range(first_page[number] * page_beats, first_page[number + 1] * page_beats):
+                page, beat_of_page = divmod(beat - first_page[number] * page_beats, page_beats)
+                is_element = layout.scale_beats <= beat_of_page < stimulus.used[page]
+                fed = loaded[number]
+                if job.sums and is_element:
+                    fed = offered["probabilities"][probability]
+                    if beat in row_ends[number]:
+                        weighed.append(taken["beats"][beat])
+                        probability += 1
+                cycle = max(offered["beats"][beat], opens, fed, blocked_until.get(beat, 0))
+                while cycle in waiting or not self._moves(cycle) or self._halted(cycle):
                     cycle += 1
                 beats.append(cycle)
+                owner[taken["beats"][beat]] = (
+                    SliceCause.SCALES
+                    if beat_of_page < layout.scale_beats
+                    else SliceCause.BUSY
+                    if is_element
+                    else SliceCause.TAIL
+                )
         check_cycles("beat", taken["beats"], beats)
+        if "probabilities" in taken:
+            check_cycles("probability", taken["probabilities"], weighed)
 
-        expected = {cause.name: 0 for cause in SliceCause}
-        owner: dict[int, SliceCause] = {}
-        for number, job in enumerate(self.jobs):
-            first = first_page[number] * layout.beats
-            last_used = first + self.row_ends(job)[-1]
-            for beat in range(first, first_page[number + 1] * layout.beats):
-                place = beat % layout.beats
-                if place < layout.scale_beats:
-                    cause = SliceCause.SCALES
-                elif beat > last_used or place >= layout.scale_beats + layout.element_beats:
-                    cause = SliceCause.TAIL
-                else:
-                    cause = SliceCause.BUSY
-                owner[taken["beats"][beat]] = cause
         open_cycles = {
             cycle
             for opens, ends in zip(opened, finished, strict=True)
             for cycle in range(opens, ends + 1)
         }
-        beat_waits = {
-            cycle
-            for since, until in zip(offered["beats"], taken["beats"], strict=True)
+        waits_for = {
+            cycle: beat
+            for beat, (since, until) in enumerate(
+                zip(offered["beats"], taken["beats"], strict=True)
+            )
             for cycle in range(since, until)
         }
+        expected = {cause.name: 0 for cause in SliceCause}
         for cycle in range(start, start + outcome.cycles):
-            if cycle in owner:
-                cause = owner[cycle]
-            elif cycle in waiting:
-                cause = SliceCause.RESULTS
-            elif cycle not in open_cycles:
-                cause = SliceCause.IDLE
-            else:
-                cause = SliceCause.ACTIVATION if cycle in beat_waits else SliceCause.MEMORY
-            expected[cause.name] += 1
+            expected[
+                self._cause(cycle, owner, waiting, open_cycles, waits_for, blocked_until).name
+            ] += 1
         check_counts("slice", counts, expected)
+
+    def _cause(
+        self,
+        cycle: int,
+        owner: dict[int, SliceCause],
+        waiting: set[int],
+        open_cycles: set[int],
+        waits_for: dict[int, int],
+        blocked_until: dict[int, int],
+    ) -> SliceCause:
+        """The owner of a cycle."""
+        if cycle in owner:
+            return owner[cycle]
+        if cycle in waiting:
+            return SliceCause.RESULTS
+        if cycle not in open_cycles:
+            return SliceCause.IDLE
+        if cycle not in waits_for:
+            return SliceCause.MEMORY
+        if cycle < blocked_until.get(waits_for[cycle], 0):
+            return SliceCause.RESULTS
+        if not self._moves(cycle):
+            return SliceCause.CLOCK
+        return SliceCause.HEAT if self._halted(cycle) else SliceCause.ACTIVATION

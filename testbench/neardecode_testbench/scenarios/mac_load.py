@@ -1,0 +1,287 @@
+"""How much of what its memory could give a MAC slice takes, on the shapes of real models.
+
+A memory without banks or refresh gives a beat whenever it is asked for one, at the rate of its
+bus. The window reaches from the first beat that the slice takes to the last.
+
+Source: the sizes are those of the models' published configurations: SmolLM2-135M, Llama 2 7B and
+Llama 2 70B.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import numpy as np
+from amaranth.utils import ceil_log2
+
+from neardecode.compute.lanes import Lanes
+from neardecode.config import BLOCK_ELEMENTS, BlockFormat, Config, SliceCause
+from neardecode_testbench.devices.mac_bench import MacBench
+from neardecode_testbench.devices.page_memory import QUEUED_BEATS, RATE_CYCLES
+from neardecode_testbench.drive.backends import Backend, simulate
+from neardecode_testbench.drive.design import Design
+from neardecode_testbench.drive.stimulus import Play, Probe, Sink, Source, Step, Storage
+from neardecode_testbench.scenarios.blocks.edge import check_sink, read_counts
+from neardecode_testbench.scenarios.blocks.mac_numbers import Job, SliceStimulus
+from neardecode_testbench.scenarios.blocks.mac_slice import slice_streams
+
+__all__ = [
+    "MODES",
+    "PATTERNS",
+    "SHAPES",
+    "LayerShape",
+    "LoadMode",
+    "LoadPattern",
+    "SliceLoad",
+    "SliceMeasure",
+    "layer_jobs",
+    "measure_slice",
+    "slice_config",
+]
+
+LoadMode = Literal["dot", "accumulate", "attention"]
+MODES: tuple[LoadMode, ...] = get_args(LoadMode)
+LoadPattern = Literal["dense", "random-pages"]
+PATTERNS: tuple[LoadPattern, ...] = get_args(LoadPattern)
+HEADS = 4
+"""KV heads whose caches are read one after another."""
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """Sizes of a layer of a Llama-architecture model."""
+
+    width: int
+    heads: int
+    kv_heads: int
+    head_size: int
+    ffn: int
+
+    @property
+    def matrices(self) -> dict[str, tuple[int, int]]:
+        """Rows and columns of each matrix."""
+        query, key = self.heads * self.head_size, self.kv_heads * self.head_size
+        return {
+            "query": (query, self.width),
+            "key": (key, self.width),
+            "value": (key, self.width),
+            "output": (self.width, query),
+            "gate": (self.ffn, self.width),
+            "up": (self.ffn, self.width),
+            "down": (self.width, self.ffn),
+        }
+
+
+SHAPES = {
+    "smollm2": LayerShape(576, 9, 3, 64, 1536),
+    "llama-7b": LayerShape(4096, 32, 32, 128, 11008),
+    "llama-70b": LayerShape(8192, 64, 8, 128, 28672),
+}
+"""Models by their names here."""
+
+
+def slice_config(
+    config: Config,
+    mode: LoadMode,
+    block_format: BlockFormat,
+    shape: LayerShape,
+    vectors: int,
+    pattern: LoadPattern,
+) -> Config:
+    """A configuration whose slices do one kind of work, and nothing else.
+
+    Raises:
+        pydantic.ValidationError: if it does not fit together.
+    """
+    formats = (block_format.name,) if mode == "dot" else ("MXINT8",)
+    tables = config.model_dump()
+    compute = {
+        **tables["compute"],
+        "formats": formats,
+        "vectors": vectors,
+        "head_elements": 0 if mode == "dot" else shape.head_size,
+        "selection": pattern == "random-pages",
+    }
+    flash = {**tables["flash"], "host": None, "repair": None, "ecc": None}
+    # The widest flit: the slice stands alone, and nothing else sees its results.
+    fabric = {**tables["fabric"], "payload_bits": 512}
+    return Config.model_validate({**tables, "compute": compute, "flash": flash, "fabric": fabric})
+
+
+def layer_jobs(
+    config: Config,
+    mode: LoadMode,
+    block_format: BlockFormat,
+    shape: LayerShape,
+    rows: int,
+    pattern: LoadPattern = "dense",
+    share: float = 0.25,
+    zero_blocks: float = 0.0,
+    seed: int = 1,
+) -> tuple[Job, ...]:
+    """The commands of one slice for a layer.
+
+    Parameters:
+        config: Of `slice_config`.
+        mode: ``dot`` for the matrices of the layer, each slice having its share of the rows of
+            each; ``accumulate`` for the values of some KV heads; ``attention`` for their keys and
+            values in turn.
+        block_format: Of the matrices.
+        shape: The layer's.
+        rows: Most rows of a matrix, and tokens of a KV head.
+        pattern: Whether all pages of keys and values are read.
+        share: Of them that are, where they are drawn.
+        zero_blocks: Share of the matrices' blocks that are zero.
+        seed: Of the pages drawn.
+    """
+    jobs: list[Job] = []
+    if mode == "dot":
+        jobs = [
+            Job(
+                min(rows, -(-count // config.flash.channels)),
+                columns // BLOCK_ELEMENTS,
+                format=block_format,
+                sparse=zero_blocks,
+            )
+            for count, columns in shape.matrices.values()
+        ]
+    else:
+        blocks = shape.head_size // BLOCK_ELEMENTS
+        for _ in range(HEADS):
+            if mode == "attention":
+                jobs.append(Job(rows, blocks))
+            jobs.append(Job(rows, blocks, sums=True))
+        if pattern == "random-pages":
+            random = np.random.default_rng(seed)
+            page_rows = config.kv_layout.blocks // blocks
+            pages = -(-rows // page_rows)
+            drawn = [
+                random.choice(pages, max(1, round(share * pages)), replace=False).tolist()
+                for _ in jobs
+            ]
+            jobs = [
+                replace(job, page_rows=page_rows, selection=frozenset(chosen))
+                for job, chosen in zip(jobs, drawn, strict=True)
+            ]
+    return tuple(jobs)
+
+
+@dataclass(frozen=True)
+class SliceMeasure:
+    """What a slice did in its window.
+
+    Attributes:
+        beats: Beats that it took.
+        window: Cycles from the first of them to the last.
+        deliverable: Beats that its memory could have given in the window.
+        utilisation: The first by the last.
+        busy_share: Beats of elements among the beats taken.
+        lane_occupancy: Of the multipliers in a window's cycles, those with an element of a row.
+        formula: Cycles that the beats take at the rates of memory, clock and throttle.
+        zero_blocks: Blocks of rows whose elements were all zero.
+        blocks: Blocks of rows.
+        values: Results and sums, each compared with the reference.
+        cycles: By cause, over the whole run.
+    """
+
+    beats: int
+    window: int
+    deliverable: float
+    utilisation: float
+    busy_share: float
+    lane_occupancy: float
+    formula: float
+    zero_blocks: int
+    blocks: int
+    values: int
+    cycles: dict[str, int]
+
+
+@dataclass
+class SliceLoad:
+    """Commands one after another, as fast as a slice takes them.
+
+    Attributes:
+        config: The slice's configuration.
+        jobs: What to do; their pages follow each other.
+        rate: Of the memory.
+        throttle: Of 16 cycles how many are taken away.
+        seed: Of weights and activations.
+    """
+
+    config: Config
+    jobs: tuple[Job, ...]
+    rate: int = RATE_CYCLES
+    throttle: int = 0
+    seed: int = 1
+
+    def __call__(self, step: Step) -> SliceMeasure:
+        """Measures; every value is compared.
+
+        Raises:
+            CheckError: if a value is not the reference's.
+            ValueError: if more beats were taken than could be given.
+        """
+        config, flash = self.config, self.config.flash
+        draw = SliceStimulus(
+            config, ceil_log2(flash.pages), np.random.default_rng(self.seed), "common"
+        )
+        stimuli, base = [], 0
+        for job in self.jobs:
+            stimuli.append(draw.job(replace(job, base=base)))
+            base += len(stimuli[-1].image)
+        memory = np.concatenate([stimulus.image for stimulus in stimuli])
+        streams = slice_streams(config)
+
+        def payloads(stream: str) -> list[int]:
+            name = "command" if stream == "commands" else stream
+            parts = [getattr(stimulus, name) for stimulus in stimuli]
+            return (
+                parts if stream == "commands" else [payload for part in parts for payload in part]
+            )
+
+        beats = sum(len(stimulus.beats) for stimulus in stimuli)
+        sources = ("commands", "activations", "probabilities", "selections")
+        expected = {stream: payloads(stream) for stream in ("results", "sums") if stream in streams}
+        outcome = step(
+            Play(
+                sources=[Source(s, payloads(s)) for s in sources if s in streams],
+                sinks=[Sink(s, len(given), given) for s, given in expected.items()],
+                storages=[Storage("storage", memory, flash.beat_bytes)],
+                levels={"counting": 1, "throttle": self.throttle},
+                limit=400 * (beats + sum(len(s.activations) for s in stimuli)) + 10_000,
+                # Beats behind the last row come after its result.
+                trailing=4 * RATE_CYCLES * flash.page_beats,
+            )
+        )
+        for stream in expected:
+            check_sink(stream, outcome.sinks[stream])
+        cycles = read_counts(step, "cycles", SliceCause)
+        taken = cycles["BUSY"] + cycles["SCALES"] + cycles["TAIL"]
+        window = step(Probe({}, ["window"])).outputs["window"]
+        rate = self.rate / RATE_CYCLES
+        # At the window's start some may have been waiting.
+        deliverable = min(float(window), window * rate + QUEUED_BEATS)
+        if taken != beats or taken > deliverable:
+            raise ValueError(f"{taken} beats were taken in {window} cycles, {beats} were stored")
+        share = (RATE_CYCLES - self.throttle) / RATE_CYCLES
+        moving = share / config.compute.clock_divider
+        blocks = sum(len(s.rows) * job.blocks for s, job in zip(stimuli, self.jobs, strict=True))
+        lanes = Lanes.of(config).blocks
+        return SliceMeasure(
+            beats=taken,
+            window=window,
+            deliverable=deliverable,
+            utilisation=taken / deliverable,
+            busy_share=cycles["BUSY"] / taken,
+            lane_occupancy=blocks / (lanes * window),
+            formula=taken / min(rate, moving),
+            zero_blocks=step(Probe({}, ["zero_blocks"])).outputs["zero_blocks"],
+            blocks=blocks,
+            values=sum(len(given) for given in expected.values()),
+            cycles=cycles,
+        )
+
+
+def measure_slice(load: SliceLoad, backend: Backend = "native") -> SliceMeasure:
+    """Measures a load on a slice and its memory."""
+    return simulate(Design(MacBench, (load.config, load.rate)), load, backend)
