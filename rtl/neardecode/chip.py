@@ -18,11 +18,12 @@ from neardecode.config import (
     SliceCause,
 )
 from neardecode.fabric.link import Link
-from neardecode.fabric.router import Router
+from neardecode.fabric.router import Router, Turn
 from neardecode.flash.bus import CoreDieBus
 from neardecode.flash.channel import FlashChannel
+from neardecode.lib.counters import CycleCounters
 from neardecode.lib.credit import CreditReceiver
-from neardecode.lib.flit import FlitKind, FlitLayout, TrafficClass
+from neardecode.lib.flit import FlitKind, FlitLayout
 
 __all__ = ["Chip", "counter_names"]
 
@@ -51,7 +52,8 @@ class Chip(wiring.Component):
     Members:
         commands: In(stream of {slice, command}).
         activations: In(stream of {slice, block}).
-        results: Out(stream of `FlitLayout`). A flit a result, its payload a `SliceResult`.
+        results: Out(stream of `FlitLayout`). A flit a result, its payload above the
+            header a `SliceResult`.
         dies: Out(`CoreDieBus`), one a channel.
         counting: In(1). Counters run.
         counter_address: In. Which counter; see `counter_names`.
@@ -70,8 +72,9 @@ class Chip(wiring.Component):
         self._config = config
         flash = config.flash
         address_bits = ceil_log2(flash.pages)
-        # Every slice has its own address; the host has the last.
-        self._flit = FlitLayout(config.fabric.payload_bits, flash.channels + 1)
+        # Every slice has its own address and port; the host has the last.
+        ends = flash.channels + 1
+        self._flit = FlitLayout.for_payload(config.fabric.payload_bits, ends, ends)
         index = unsigned(ceil_log2(flash.channels))
         super().__init__(
             {
@@ -108,10 +111,11 @@ class Chip(wiring.Component):
         m.submodules.router = router = Router(
             self._flit,
             routes=range(channels + 1),
-            ports=channels + 1,
             buffer_flits=config.fabric.buffer_flits,
             output_credits=config.fabric.buffer_flits,
+            turns=[Turn(slice_, 0, host, 0) for slice_ in range(channels)],
         )
+        m.submodules.router_cycles = router_cycles = CycleCounters(RouterCause)
         m.submodules.host = receiver = CreditReceiver(self._flit, config.fabric.buffer_flits)
         connect(m, router.outputs[host], receiver.link)
         connect(m, receiver.o, flipped(self.results))
@@ -145,17 +149,16 @@ class Chip(wiring.Component):
             ]
             activation_ready.append(mac.activations.ready)
 
-            flit = link.flits.payload
+            flit = Signal(self._flit.first, name=f"result_{index}")
             m.d.comb += [
                 link.flits.valid.eq(mac.results.valid),
                 mac.results.ready.eq(link.flits.ready),
-                flit.traffic_class.eq(TrafficClass.TOKEN),
-                flit.kind.eq(FlitKind.RESULT),
-                flit.source.eq(index),
-                flit.destination.eq(host),
-                flit.head.eq(1),
-                flit.tail.eq(1),
+                link.flits.payload.eq(flit),
+                flit.header.kind.eq(FlitKind.RESULT),
+                flit.header.source.eq(index),
+                flit.header.destination.eq(host),
                 flit.payload.eq(mac.results.payload.as_value()),
+                flit.tail.eq(1),
             ]
             for block in (channel, mac, link):
                 m.d.comb += block.counting.eq(self.counting)
@@ -164,8 +167,9 @@ class Chip(wiring.Component):
         m.d.comb += [
             self.commands.ready.eq(Array(command_ready)[self.commands.payload.slice]),
             self.activations.ready.eq(Array(activation_ready)[self.activations.payload.slice]),
-            router.counting.eq(self.counting),
+            router_cycles.cause.eq(router.cause),
+            router_cycles.counting.eq(self.counting),
         ]
-        counts += [*router.cycles]
+        counts += [*router_cycles.counts]
         m.d.comb += self.counter_value.eq(Array(counts)[self.counter_address])
         return m

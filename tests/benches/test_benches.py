@@ -12,7 +12,10 @@ import neardecode_testbench.benches
 from neardecode_testbench.drive.cocotb_run import simulate_module
 from neardecode_testbench.drive.design import Design, write_atomically
 
-BENCHES = ("controller_axi", "flash_channel", "link", "mac_slice", "nand_dies", "router")
+BENCHES = (
+    *("controller_axi", "flash_channel", "link", "mac_slice", "nand_dies", "router", "softmax"),
+    "vault",
+)
 VARIANTS = {"controller_axi": ("plain", "corrected")}
 """Benches of more than one design, which their ``DESIGNS`` names."""
 

@@ -71,10 +71,10 @@ def write_gguf():
     """Writes a random Llama whose tokens are the bytes, in their byte-level spelling, and "ab"."""
     tokens = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "ab"]
 
-    def write(path: Path, vocabulary: int = 257, head_size: int = 32) -> Path:
+    def write(path: Path, vocabulary: int = 257, head_size: int = 32, context: int = 32) -> Path:
         shape, weights = random_model(
             5, layers=1, width=64, heads=2, kv_heads=1, head_size=head_size, ffn=96,
-            vocabulary=vocabulary, context=32,
+            vocabulary=vocabulary, context=context,
         )  # fmt: skip
         writer = gguf.GGUFWriter(path, "llama")
         for key, value in {

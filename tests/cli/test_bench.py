@@ -72,6 +72,22 @@ def test_a_decoder_stays_below_its_bound(neardecode):
     assert results["rates"][2]["corrected"] > 0
 
 
+def test_the_hosts_bursts_want_a_host(neardecode):
+    result = neardecode("bench", "flash", "--port", "host")
+    assert (result.status, result.out) == (1, "")
+    assert result.err == (
+        "neardecode: the configuration has no flash.host: try --config hbf-channel\n"
+    )
+
+
+def test_the_hosts_bursts_are_sequential(neardecode):
+    result = neardecode(
+        *("bench", "flash", "--port", "host", "--config", "hbf-channel", "--pattern", "weights")
+    )
+    assert (result.status, result.out) == (1, "")
+    assert result.err == "neardecode: the host's bursts are sequential: leave --pattern out\n"
+
+
 @pytest.mark.parametrize(
     "options",
     [

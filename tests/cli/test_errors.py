@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from neardecode_testbench.cli import decode as decode_command
+from neardecode_testbench.cli.blocks import BLOCKS
 
 TINY = ("decode", "--config", "tiny", "--tokens", "1", "--prompt", "a")
 
@@ -50,11 +51,11 @@ def untouched(monkeypatch):
         ([*TINY, "--json", "."], ".: is a folder"),
         (
             ["verilog", "alu"],
-            "alu: no such block; known: channel_controller, chip, flash_channel, mac_slice, router",
+            "alu: no such block; known: " + ", ".join(BLOCKS),
         ),
         (
             ["area", "alu"],
-            "alu: no such block; known: channel_controller, chip, flash_channel, mac_slice, router",
+            "alu: no such block; known: " + ", ".join(BLOCKS),
         ),
         (["area", "router", "--json", "none/a.json"], "none/a.json: its folder does not exist"),
         (["verilog", "router", "-o", "none/r.sv"], "none/r.sv: its folder does not exist"),

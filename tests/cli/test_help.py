@@ -9,13 +9,20 @@ from neardecode_testbench.cli.app import app
 COMMANDS = [
     ("decode",),
     ("verilog",),
+    ("accuracy",),
     ("area",),
     ("config", "show"),
     ("config", "check"),
     ("model", "fetch"),
+    ("bench", "allreduce"),
     ("bench", "ecc"),
+    ("bench", "fabric"),
     ("bench", "flash"),
+    ("bench", "link"),
+    ("bench", "mac"),
     ("bench", "native"),
+    ("bench", "softmax"),
+    ("bench", "stack"),
 ]
 
 

@@ -47,7 +47,7 @@ KNOWN_FLASH = (
     "channels, dies, banks_a_die, page_bytes, beat_bytes, pages_a_bank, queue_pages, sense_ns,"
     " program_ns, erase_ns, ecc, repair, host"
 )
-KNOWN_TOP = "clock_ghz, flash, compute, fabric, decode"
+KNOWN_TOP = "clock_ghz, flash, compute, vector, fabric, decode"
 
 
 @pytest.mark.parametrize(

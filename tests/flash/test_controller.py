@@ -8,6 +8,7 @@ from neardecode_testbench.benches.amaranth_sim import play
 from neardecode_testbench.drive.backends import simulate
 from neardecode_testbench.drive.stimulus import Play
 from neardecode_testbench.scenarios.flash.controller import controller_design
+from neardecode_testbench.scenarios.flash.host_stream import HostStream, measure_host_stream
 from neardecode_testbench.scenarios.flash.soak import VARIANTS, Episode, EpisodeResult
 
 READ_STATUSES = {"0", "1", "3", "4", "5", "6", "7", "10", "13"}
@@ -107,3 +108,8 @@ def test_an_episode_is_the_same_every_time():
     episode = Episode(variant, 5, 300)
     first = simulate(design, episode, "native")
     assert simulate(design, replace(episode), "native") == first
+
+
+def test_the_hosts_bursts_fill_the_bus_as_far_as_the_banks_allow():
+    measured = measure_host_stream(HostStream(VARIANTS["whole pages"].config, rounds=4))
+    assert measured.ratio >= 0.99

@@ -1,13 +1,28 @@
 """Frozen, validated parameters of the hardware; the only package that everything may import."""
 
-from neardecode.config.causes import ChannelCause, ChannelEvent, LinkCause, RouterCause, SliceCause
+from neardecode.config.causes import (
+    ChannelCause,
+    ChannelEvent,
+    LinkCause,
+    ProtectedLinkCause,
+    ProtectedLinkEvent,
+    ReductionCause,
+    RouterCause,
+    SliceCause,
+    SoftmaxCause,
+    VaultCause,
+    VaultEvent,
+)
 from neardecode.config.compute import Compute
 from neardecode.config.fabric import Fabric
 from neardecode.config.flash import Ecc, Flash, Host, Repair
 from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat, PageLayout, page_layout
+from neardecode.config.link import Protection
 from neardecode.config.models import TAG_BITS, Config, Decode
 from neardecode.config.presets import PRESETS
+from neardecode.config.stack import Heat, HeatConstants, Stack, StackCycles, Timings
 from neardecode.config.toml import ConfigError, dumps, load, loads
+from neardecode.config.vector import Vector
 
 __all__ = [
     "BLOCK_ELEMENTS",
@@ -23,12 +38,25 @@ __all__ = [
     "Ecc",
     "Fabric",
     "Flash",
+    "Heat",
+    "HeatConstants",
     "Host",
     "LinkCause",
     "PageLayout",
+    "ProtectedLinkCause",
+    "ProtectedLinkEvent",
+    "Protection",
+    "ReductionCause",
     "Repair",
     "RouterCause",
     "SliceCause",
+    "SoftmaxCause",
+    "Stack",
+    "StackCycles",
+    "Timings",
+    "VaultCause",
+    "VaultEvent",
+    "Vector",
     "dumps",
     "load",
     "loads",

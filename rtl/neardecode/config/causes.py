@@ -7,7 +7,19 @@ are the busy ones plus the sum of the stalls, without remainder.
 
 import enum
 
-__all__ = ["ChannelCause", "ChannelEvent", "LinkCause", "RouterCause", "SliceCause"]
+__all__ = [
+    "ChannelCause",
+    "ChannelEvent",
+    "LinkCause",
+    "ProtectedLinkCause",
+    "ProtectedLinkEvent",
+    "ReductionCause",
+    "RouterCause",
+    "SliceCause",
+    "SoftmaxCause",
+    "VaultCause",
+    "VaultEvent",
+]
 
 
 class ChannelCause(enum.Enum):
@@ -71,6 +83,21 @@ class SliceCause(enum.Enum):
     """No command was open."""
 
 
+class SoftmaxCause(enum.Enum):
+    """A softmax; busy is a probability delivered."""
+
+    BUSY = 0
+    """A probability was taken."""
+    OUTPUT = 1
+    """A probability, a rescale or a partial waited for its reader."""
+    START = 2
+    """A tile was complete and none of its probabilities was there."""
+    SCORES = 3
+    """A tile had begun and its last score had not come."""
+    IDLE = 4
+    """No tile had begun."""
+
+
 class RouterCause(enum.Enum):
     """A router; busy is at least one flit forwarded."""
 
@@ -92,3 +119,95 @@ class LinkCause(enum.Enum):
     """A flit waited for a credit."""
     IDLE = 2
     """No flit waited."""
+
+
+class ProtectedLinkCause(enum.Enum):
+    """A protected link, seen at its sender; busy is a unit sent for the first time."""
+
+    BUSY = 0
+    """A unit was sent for the first time."""
+    REPLAY = 1
+    """A unit was sent again."""
+    TRAINING = 2
+    """The lanes were being tested."""
+    WINDOW = 3
+    """A unit waited, and all that may be unacknowledged were."""
+    CREDIT = 4
+    """Units waited, and none had room at the far end."""
+    IDLE = 5
+    """No unit waited."""
+
+
+class ProtectedLinkEvent(enum.Enum):
+    """What an end of a protected link counts beside its cycles."""
+
+    ERRORS = 0
+    """Frames received with a wrong checksum."""
+    REPLAYS = 1
+    """Times that sending began again at the oldest unacknowledged unit."""
+    DUPLICATES = 2
+    """Units received again and dropped."""
+    TIMEOUTS = 3
+    """Times that a unit was overdue."""
+    SUBSTITUTES = 4
+    """Units given in the place of overdue ones."""
+
+
+class ReductionCause(enum.Enum):
+    """A node of a reduction tree, on the way up; busy is a word added and sent."""
+
+    BUSY = 0
+    """A word went up, or at the root around."""
+    OWN = 1
+    """A word waited for this node's own."""
+    CHILD = 2
+    """A word waited for a child's."""
+    CREDIT = 3
+    """A word waited for room at the parent, or at the root for room below it."""
+    IDLE = 4
+    """No command was there."""
+
+
+class VaultCause(enum.Enum):
+    """A DRAM vault; busy is a column command, so a beat over the TSVs, either way.
+
+    Where nothing is moved, it is told what the oldest access waits for.
+    """
+
+    BUSY = 0
+    """A column command was given."""
+    LANES = 1
+    """The TSVs were being tested, or have too many bad ones."""
+    REFRESH = 2
+    """Its bank was being refreshed, or closed for a refresh."""
+    CONFLICT = 3
+    """Its bank had another row open, or was closing it."""
+    ACTIVATE = 4
+    """Its row was being opened, or could not be yet (tRRD, tFAW, tRCD)."""
+    TURNAROUND = 5
+    """The bus had to turn between reading and writing."""
+    COLUMN = 6
+    """Its bank group had just had a column command (tCCD)."""
+    OUTPUT = 7
+    """Nothing was accepted: the answers before it were not taken."""
+    IDLE = 8
+    """Nothing was asked."""
+
+
+class VaultEvent(enum.Enum):
+    """What a DRAM vault counts beside its cycles."""
+
+    READS = 0
+    """Beats read from the DRAM."""
+    WRITES = 1
+    """Beats written."""
+    ACTIVATES = 2
+    """Rows opened."""
+    REFRESHES = 3
+    """Refresh commands."""
+    OVERTAKEN = 4
+    """Beats that passed the oldest access."""
+    HOT = 5
+    """Cycles in which refresh ran at twice the rate."""
+    THROTTLED = 6
+    """Cycles in which the reader was to rest because of the heat."""

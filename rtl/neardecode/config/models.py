@@ -14,6 +14,8 @@ from neardecode.config.fabric import Fabric
 from neardecode.config.flash import Flash
 from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat, PageLayout
 from neardecode.config.section import Section
+from neardecode.config.stack import HeatConstants, Stack, StackCycles
+from neardecode.config.vector import Vector
 
 __all__ = ["TAG_BITS", "Config", "Decode"]
 
@@ -42,10 +44,14 @@ class Config(Section):
     """Flash channels and core dies."""
     compute: Compute = Compute()
     """MAC slices."""
+    vector: Vector = Vector()
+    """Softmax, norms, rotation and gate."""
     fabric: Fabric = Fabric()
     """Routers and links."""
     decode: Decode = Decode()
     """Defaults of the decode command."""
+    stack: Stack | None = None
+    """DRAM vaults; without it there are none."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -93,6 +99,41 @@ class Config(Section):
     def sense_cycles(self) -> int:
         """tR in cycles."""
         return self.cycles(self.flash.sense_ns)
+
+    @property
+    def stack_cycles(self) -> StackCycles:
+        """The stack's timings in cycles.
+
+        Raises:
+            ValueError: if there is no stack.
+        """
+        if self.stack is None:
+            raise ValueError("stack: there is none in this configuration")
+        return StackCycles.of(self.stack.timings, self.cycles)
+
+    @property
+    def stack_heat(self) -> HeatConstants | None:
+        """The thermal constants of a vault, or None where nothing heats."""
+        if self.stack is None or self.stack.heat is None:
+            return None
+        heat = self.stack.heat
+        # Energy by heat capacity, which is the time constant by the resistance, in 2^-24 half
+        # degrees: 1e-12 J a pJ, 1e-6 s a us.
+        scale = heat.resistance_k_a_w / heat.time_constant_us * 1e-6 * 2 * 2**24
+        at_once = self.stack.banks if self.stack.refresh == "all-bank" else 1
+        weights = (heat.beat_pj, heat.activate_pj, heat.refresh_pj * at_once)
+        beat, activate, refresh = (round(energy * scale) for energy in weights)
+        return HeatConstants(
+            (beat, activate, refresh),
+            self.cycles(heat.time_constant_us * 1000 / 256),
+            *(
+                round(2 * degrees)
+                for degrees in (
+                    *(heat.ambient_c, heat.hot_c, heat.throttle_c),
+                    *(heat.step_c, heat.hysteresis_c),
+                )
+            ),
+        )
 
     @property
     def bandwidth_gbs(self) -> float:

@@ -4,6 +4,7 @@ from neardecode.config.compute import Compute
 from neardecode.config.fabric import Fabric
 from neardecode.config.flash import Ecc, Flash, Host, Repair
 from neardecode.config.models import Config, Decode
+from neardecode.config.stack import Heat, Stack
 
 __all__ = ["PRESETS"]
 
@@ -27,4 +28,8 @@ PRESETS: dict[str, Config] = {
     "hbf-channel": Config(
         flash=Flash(ecc=Ecc(), repair=Repair(), host=Host(reads=256, writes=256))
     ),
+    # An HBM3-like stack: eight vaults of two of its channels, 819.2 GB/s.
+    "stack": Config(stack=Stack(heat=Heat())),
+    # 3.28 TB/s inside the stack, by more TSVs rather than faster ones.
+    "stack-3tbs": Config(stack=Stack(vaults=32, heat=Heat())),
 }

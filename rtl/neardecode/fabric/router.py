@@ -1,43 +1,65 @@
 """A router: flits in on credit links, flits out on credit links."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
-from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.hdl import C, Cat, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 
 from neardecode.config import RouterCause
-from neardecode.lib.arbiter import RoundRobin
-from neardecode.lib.counters import CycleCounters
-from neardecode.lib.credit import CreditReceiver, CreditSender, CreditSignature
+from neardecode.fabric.allocator import SwitchAllocator
+from neardecode.fabric.buffer import InputBuffer, choose
+from neardecode.fabric.credit_count import CreditCount
+from neardecode.fabric.packet_route import PacketRoute
+from neardecode.lib.credit import CreditSignature
 from neardecode.lib.flit import FlitLayout
 
-__all__ = ["Router"]
+__all__ = ["Router", "Turn"]
+
+
+class Turn(NamedTuple):
+    """A way through a router."""
+
+    arrives: int
+    """Input."""
+    channel: int
+    """Virtual channel on the input."""
+    leaves: int
+    """Output."""
+    next_channel: int
+    """Virtual channel on the output."""
 
 
 class Router(wiring.Component):
     """Forwards packets from any port to the port that leads to their destination.
 
-    Wormhole: an output that took a packet's head takes its other flits before any other packet.
-    Inputs that want the same output take turns by packet. A flit leaves `latency` cycles after it
-    came, later by one cycle for each flit that goes before it and for each cycle without credit.
-    Rate one flit a cycle at every output.
+    A packet's output is looked up while it is written into its input's buffer, and stands in its
+    header when it comes to the front; in the same cycle in which it is there it is granted its
+    output and crosses. Wormhole: a packet holds its virtual channel of an output from its first
+    flit to its last; the output's wires are shared flit by flit.
+
+    A flit leaves `latency` cycles after it came, later by one cycle for each flit that goes
+    before it and for each cycle without credit. Rate one flit a cycle at every output.
 
     Parameters:
         flit: What it carries.
-        routes: For each destination, the port that leads to it.
-        ports: Ports, each an input and an output.
-        buffer_flits: Flits that an input holds, and credits that its sender has.
-        output_credits: Credits of every output; the flits that the next receiver holds.
+        routes: For each address, the port that leads to it; None where pins say so.
+        buffer_flits: Flits that a virtual channel of an input holds; its sender's credits.
+        output_credits: Credits of each virtual channel of an output.
+        classes: Virtual channels of each class of traffic. A flit of an earlier class never waits
+            for one of a later class.
+        turns: The ways that packets take; by default all, each in its own channel.
 
     Members:
         inputs: In(`CreditSignature`), an array.
         outputs: Out(`CreditSignature`), an array.
-        counting: In(1). Counters run.
-        cycles: Out(counts by `RouterCause`).
+        cause: Out(`RouterCause`). Where this cycle goes.
+        routes: In(addresses), an array by port, without ``routes`` only. For each address a bit:
+            this port leads to it.
 
     Raises:
-        ValueError: if a route leads to no port, or not every destination has one.
+        ValueError: if a route or a turn leads to no port, or not every address has a route.
     """
 
     latency = 1
@@ -45,96 +67,207 @@ class Router(wiring.Component):
 
     inputs: Sequence
     outputs: Sequence
-    counting: Signal
-    cycles: data.View
+    cause: Signal
+    routes: Sequence
 
     def __init__(
         self,
         flit: FlitLayout,
         *,
-        routes: Sequence[int],
-        ports: int,
+        routes: Sequence[int] | None,
         buffer_flits: int,
         output_credits: int,
+        classes: Sequence[int] = (1,),
+        turns: Iterable[Turn] | None = None,
     ):
-        if len(routes) != flit.endpoints:
-            raise ValueError(f"routes must have {flit.endpoints} entries, not {len(routes)!r}")
-        for port in routes:
+        ports, channels = flit.ports, sum(classes)
+        if routes is not None and len(routes) != flit.addresses:
+            raise ValueError(f"routes must have {flit.addresses} entries, not {len(routes)!r}")
+        for port in routes or ():
             if port not in range(ports):
                 raise ValueError(f"a route must be one of {ports} ports, not {port!r}")
+        if turns is None:
+            turns = (
+                Turn(arrives, channel, leaves, channel)
+                for arrives in range(ports)
+                for leaves in (range(ports) if routes is None else sorted(set(routes)))
+                for channel in range(channels)
+            )
+        self._ways: dict[tuple[int, int], dict[int, int]] = {}
+        for turn in sorted(turns):
+            if not {turn.arrives, turn.leaves} <= set(range(ports)) or not {
+                turn.channel,
+                turn.next_channel,
+            } <= set(range(channels)):
+                raise ValueError(
+                    f"a turn must join {ports} ports with {channels} channels, not {turn!r}"
+                )
+            way = self._ways.setdefault((turn.arrives, turn.channel), {})
+            way[turn.leaves] = turn.next_channel
         self._flit = flit
-        self._routes = tuple(routes)
+        self._routes = routes and tuple(routes)
         self._ports = ports
-        self._buffer_flits = buffer_flits
-        self._output_credits = output_credits
-        self._cycles = CycleCounters(RouterCause)
+        self._channels = channels
+        self._buffers = {way: InputBuffer(flit, buffer_flits) for way in self._ways}
+        self._packets = {way: PacketRoute(len(leaves)) for way, leaves in self._ways.items()}
+        leaving = sorted({way for leaves in self._ways.values() for way in leaves.items()})
+        self._credits = {way: CreditCount(output_credits) for way in leaving}
+        self._allocator = SwitchAllocator(
+            ports,
+            ports,
+            classes,
+            sorted(
+                {(arrives, leaves) for (arrives, _), way in self._ways.items() for leaves in way}
+            ),
+        )
+        link = CreditSignature(flit, channels)
         super().__init__(
             {
-                "inputs": In(CreditSignature(flit)).array(ports),
-                "outputs": Out(CreditSignature(flit)).array(ports),
-                "counting": In(1),
-                "cycles": Out(self._cycles.counts.shape()),
+                "inputs": In(link).array(ports),
+                "outputs": Out(link).array(ports),
+                "cause": Out(RouterCause),
+                **({"routes": In(flit.addresses).array(ports)} if routes is None else {}),
             }
         )
 
     def elaborate(self, platform) -> Module:
-        """Receivers, routes, an arbiter an output, senders."""
+        """Buffers, the packets at their fronts, credits, the allocator, and the crossbar."""
         m = Module()
-        ports = range(self._ports)
-        routes = Array(self._routes)
+        m.submodules.allocator = self._allocator
+        for (port, channel), credits in self._credits.items():
+            m.submodules[f"credits_{port}_{channel}"] = credits
+            m.d.comb += credits.returned.eq(self.outputs[port].credit[channel])
+        for (port, channel), buffer in self._buffers.items():
+            m.submodules[f"buffer_{port}_{channel}"] = buffer
+            m.submodules[f"packet_{port}_{channel}"] = self._packets[port, channel]
 
-        heads = []
-        wants = []
-        for port in ports:
-            m.submodules[f"receiver_{port}"] = receiver = CreditReceiver(
-                self._flit, self._buffer_flits
-            )
-            connect(m, flipped(self.inputs[port]), receiver.link)
-            heads.append(receiver.o)
-            wants.append(routes[receiver.o.payload.destination])
+        fronts = {}
+        for port in sorted({port for port, _ in self._ways}):
+            self._arrive(m, port)
+            fronts[port] = self._front(m, port)
+        self._request(m)
+        self._cross(m, fronts)
 
-        takes = [Signal(self._ports, name=f"takes_{port}") for port in ports]
-        for port in ports:
-            m.submodules[f"sender_{port}"] = sender = CreditSender(self._flit, self._output_credits)
-            m.submodules[f"arbiter_{port}"] = arbiter = RoundRobin(self._ports)
-            connect(m, sender.link, flipped(self.outputs[port]))
-            locked = Signal(name=f"locked_{port}")
-            owner = Signal(self._ports, name=f"owner_{port}")
-            asking = Cat(
-                head.valid & (want == port) for head, want in zip(heads, wants, strict=True)
-            )
-            flit = Signal(self._flit, name=f"flit_{port}")
-            m.d.comb += [
-                arbiter.requests.eq(asking & Mux(locked, owner, ~0)),
-                arbiter.advance.eq(sender.i.ready),
-                sender.i.valid.eq(arbiter.requests.any()),
-                flit.eq(_choose(arbiter.grants, [head.payload for head in heads])),
-                sender.i.payload.eq(flit),
-                takes[port].eq(Mux(sender.i.ready, arbiter.grants, 0)),
-            ]
-            with m.If(sender.i.valid & sender.i.ready):
-                m.d.sync += [locked.eq(~flit.tail), owner.eq(arbiter.grants)]
-
-        for port in ports:
-            m.d.comb += heads[port].ready.eq(Cat(take[port] for take in takes).any())
-
-        m.submodules.cycle_counters = self._cycles
-        with m.If(Cat(takes).any()):
-            m.d.comb += self._cycles.cause.eq(RouterCause.BUSY.value)
-        with m.Elif(Cat(head.valid for head in heads).any()):
-            m.d.comb += self._cycles.cause.eq(RouterCause.CREDIT.value)
-        with m.Else():
-            m.d.comb += self._cycles.cause.eq(RouterCause.IDLE.value)
-        m.d.comb += [
-            self._cycles.counting.eq(self.counting),
-            self.cycles.eq(self._cycles.counts),
-        ]
+        moved = Cat(buffer.o.ready for buffer in self._buffers.values()).any()
+        waiting = Cat(buffer.o.valid for buffer in self._buffers.values()).any()
+        m.d.comb += self.cause.eq(
+            Mux(moved, RouterCause.BUSY, Mux(waiting, RouterCause.CREDIT, RouterCause.IDLE))
+        )
         return m
 
+    def _arrive(self, m: Module, port: int) -> None:
+        """Writes what comes, its route in its header."""
+        link = self.inputs[port]
+        channels = [channel for own, channel in self._ways if own == port]
+        outputs = sorted({leaves for channel in channels for leaves in self._ways[port, channel]})
+        begins = Signal(self._channels, name=f"begins_{port}", init=-1)
+        for channel in channels:
+            with m.If(link.valid[channel]):
+                m.d.sync += begins[channel].eq(link.payload.tail)
 
-def _choose(grants, values):
-    """The value whose grant is set, or zero."""
-    chosen = 0
-    for grant, value in zip(grants, values, strict=True):
-        chosen = chosen | Mux(grant, value.as_value(), 0)
-    return chosen
+        first = Signal(self._flit.first, name=f"first_{port}")
+        arrived = Signal(self._flit, name=f"arrived_{port}")
+        m.d.comb += [
+            first.eq(link.payload),
+            arrived.eq(link.payload),
+            *(buffer.payload.eq(arrived) for _, buffer in self._of(port)),
+            *(buffer.write.eq(link.valid[channel]) for channel, buffer in self._of(port)),
+        ]
+        with m.If((begins & link.valid).any()):
+            destination = first.header.destination
+            m.d.comb += arrived.word[: self._ports].eq(
+                Cat(
+                    self._leads(output).bit_select(destination, 1) if output in outputs else C(0, 1)
+                    for output in range(self._ports)
+                )
+            )
+
+    def _leads(self, output: int) -> Value:
+        """For each address a bit: this output leads to it."""
+        if self._routes is None:
+            return self.routes[output]
+        mask = sum((port == output) << address for address, port in enumerate(self._routes))
+        return C(mask, len(self._routes))
+
+    def _of(self, port: int) -> list[tuple[int, InputBuffer]]:
+        """The channels of an input, each with its buffer."""
+        return [
+            (channel, buffer) for (own, channel), buffer in self._buffers.items() if own == port
+        ]
+
+    def _front(self, m: Module, port: int) -> Value:
+        """The flit that crosses, if one does."""
+        credit = self.inputs[port].credit
+        for channel, buffer in self._of(port):
+            packet = self._packets[port, channel]
+            outputs = self._ways[port, channel]
+            granted = Cat(self._allocator.grants[port][channel][output] for output in outputs)
+            flit = buffer.o.payload
+            m.d.comb += [
+                packet.port.eq(Cat(flit.word[output] for output in outputs)),
+                packet.tail.eq(flit.tail),
+                packet.granted.eq(granted),
+                buffer.o.ready.eq(granted.any()),
+                credit[channel].eq(buffer.o.ready),
+            ]
+        own = self._of(port)
+        if len(own) == 1:
+            return own[0][1].o.payload.as_value()
+        front = Signal(self._flit, name=f"front_{port}")
+        m.d.comb += front.eq(
+            choose(
+                [buffer.o.ready for _, buffer in own],
+                [buffer.o.payload.as_value() for _, buffer in own],
+            )
+        )
+        return front.as_value()
+
+    def _request(self, m: Module) -> None:
+        """Asks for the outputs that have a credit and are in no other packet's hands."""
+        held: dict[tuple[int, int], list[Value]] = {way: [] for way in self._credits}
+        for way, outputs in self._ways.items():
+            for index, leaving in enumerate(outputs.items()):
+                held[leaving].append(self._packets[way].held[index])
+        open_: dict[tuple[int, int], Signal] = {}
+        for (port, channel), holders in held.items():
+            name = f"{port}_{channel}"
+            available = self._credits[port, channel].available
+            open_[port, channel] = Signal(name=f"open_{name}")
+            m.d.comb += open_[port, channel].eq(available & ~Cat(holders).any())
+        for (port, channel), outputs in self._ways.items():
+            packet = self._packets[port, channel]
+            valid = self._buffers[port, channel].o.valid
+            for index, (output, next_channel) in enumerate(outputs.items()):
+                available = self._credits[output, next_channel].available
+                goes = Mux(
+                    packet.held[index],
+                    available,
+                    open_[output, next_channel] & packet.wanted[index],
+                )
+                m.d.comb += self._allocator.requests[port][channel][output].eq(valid & goes)
+
+    def _cross(self, m: Module, fronts: dict[int, Value]) -> None:
+        """Sends what was granted."""
+        grants = self._allocator.grants
+        for output in range(self._ports):
+            link = self.outputs[output]
+            selects, values = [], []
+            for port, front in fronts.items():
+                if any(output in ways for (own, _), ways in self._ways.items() if own == port):
+                    channels = [channel for channel, _ in self._of(port)]
+                    selects.append(Cat(grants[port][channel][output] for channel in channels).any())
+                    values.append(front)
+            if not values:
+                continue
+            m.d.comb += Value.cast(link.payload).eq(choose(selects, values))
+            for channel in range(self._channels):
+                sent = [
+                    grants[port][own][output]
+                    for (port, own), ways in self._ways.items()
+                    if ways.get(output) == channel
+                ]
+                if sent:
+                    m.d.comb += [
+                        link.valid[channel].eq(Cat(sent).any()),
+                        self._credits[output, channel].spent.eq(link.valid[channel]),
+                    ]

@@ -12,7 +12,7 @@ from .blockformat import (
 from .counters import CycleCounters, EventCounters
 from .credit import CreditInterface, CreditReceiver, CreditSender, CreditSignature
 from .fifo import StreamFIFO
-from .flit import FlitKind, FlitLayout, TrafficClass
+from .flit import FlitKind, FlitLayout, HeaderLayout, TrafficClass
 from .pipe import CreditPipe
 from .register import RegisterSlice
 
@@ -28,6 +28,7 @@ __all__ = [
     "FlitKind",
     "FlitLayout",
     "Fp16Number",
+    "HeaderLayout",
     "PackBlock",
     "PackedBlock",
     "RegisterSlice",

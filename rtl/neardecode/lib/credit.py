@@ -28,37 +28,55 @@ class CreditSignature(wiring.Signature):
     Each cycle with ``valid`` high sends one payload; each cycle with ``credit`` high returns one
     credit. Neither waits for the other.
 
+    A link of several virtual channels shares the payload's wires: at most one bit of ``valid`` is
+    high, the channel's; every channel has a buffer and credits of its own.
+
     Parameters:
         shape: Shape of the payload.
+        channels: Virtual channels.
 
     Members:
-        valid: ``Out(1)``. A payload is sent in this cycle.
+        valid: ``Out(channels)``. A payload of this channel is sent in this cycle.
         payload: ``Out(shape)``.
-        credit: ``In(1)``. A credit is returned in this cycle.
+        credit: ``In(channels)``. A credit of this channel is returned in this cycle.
 
     Raises:
         TypeError: if ``shape`` is not a shape.
+        ValueError: if ``channels`` is not a positive integer.
     """
 
-    def __init__(self, shape: ShapeLike):
+    def __init__(self, shape: ShapeLike, channels: int = 1):
         Shape.cast(shape)
+        if not isinstance(channels, int) or channels < 1:
+            raise ValueError(f"channels must be a positive integer, not {channels!r}")
         self._shape = shape
-        super().__init__({"valid": Out(1), "payload": Out(shape), "credit": In(1)})
+        self._channels = channels
+        super().__init__({"valid": Out(channels), "payload": Out(shape), "credit": In(channels)})
 
     @property
     def shape(self) -> ShapeLike:
         """Shape of the payload."""
         return self._shape
 
+    @property
+    def channels(self) -> int:
+        """Virtual channels."""
+        return self._channels
+
     def __eq__(self, other) -> bool:
-        return type(other) is CreditSignature and self._shape == other._shape
+        return (
+            type(other) is CreditSignature
+            and self._shape == other._shape
+            and self._channels == other._channels
+        )
 
     def create(self, *, path=None, src_loc_at=0) -> CreditInterface:
         """The wires of one link."""
         return CreditInterface(self, path=path, src_loc_at=1 + src_loc_at)
 
     def __repr__(self) -> str:
-        return f"CreditSignature({self._shape!r})"
+        channels = "" if self._channels == 1 else f", channels={self._channels}"
+        return f"CreditSignature({self._shape!r}{channels})"
 
 
 class CreditSender(wiring.Component):

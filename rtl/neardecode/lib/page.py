@@ -5,10 +5,11 @@ The same two streams stand before a flash channel and before a DRAM vault.
 
 from amaranth.hdl import unsigned
 from amaranth.lib import data
+from amaranth.utils import exact_log2
 
 from neardecode.config import TAG_BITS
 
-__all__ = ["PageBeat", "PageRequest"]
+__all__ = ["BeatRequest", "BeatWrite", "PageBeat", "PageRequest"]
 
 
 class PageRequest(data.StructLayout):
@@ -58,5 +59,54 @@ class PageBeat(data.StructLayout):
                 "last": unsigned(1),
                 "error": unsigned(1),
                 "tag": unsigned(TAG_BITS),
+            }
+        )
+
+
+class BeatRequest(data.StructLayout):
+    """One beat to read.
+
+    Parameters:
+        address_bits: Bits of a page's address within its vault.
+        page_beats: Beats of a page.
+
+    Fields:
+        page: The page, with one bit more, as in `PageRequest`.
+        beat: Which of its beats.
+        tag: Returned with it.
+    """
+
+    def __init__(self, address_bits: int, page_beats: int):
+        super().__init__(
+            {
+                "page": unsigned(address_bits + 1),
+                "beat": unsigned(exact_log2(page_beats)),
+                "tag": unsigned(TAG_BITS),
+            }
+        )
+
+
+class BeatWrite(data.StructLayout):
+    """One beat to write.
+
+    Parameters:
+        address_bits: Bits of a page's address within its vault; there is none beyond.
+        page_beats: Beats of a page.
+        beat_bytes: Bytes of a beat.
+
+    Fields:
+        page: The page.
+        beat: Which of its beats.
+        data: The bytes, byte 0 in the lowest bits.
+        strobe: Which bytes are written.
+    """
+
+    def __init__(self, address_bits: int, page_beats: int, beat_bytes: int):
+        super().__init__(
+            {
+                "page": unsigned(address_bits),
+                "beat": unsigned(exact_log2(page_beats)),
+                "data": unsigned(8 * beat_bytes),
+                "strobe": unsigned(beat_bytes),
             }
         )

@@ -19,6 +19,7 @@ class CreditPipe(wiring.Component):
     Parameters:
         shape: Shape of the payload.
         latency: Registers each way.
+        channels: Virtual channels.
 
     Members:
         i: ``In(CreditSignature(shape))``. The sender's side.
@@ -32,17 +33,18 @@ class CreditPipe(wiring.Component):
     i: CreditInterface
     o: CreditInterface
 
-    def __init__(self, shape: ShapeLike, latency: int):
+    def __init__(self, shape: ShapeLike, latency: int, channels: int = 1):
         width = Shape.cast(shape).width
         if not isinstance(latency, int) or latency < 0:
             raise ValueError(f"latency must be a non-negative integer, not {latency!r}")
         stages = range(latency)
-        self._valids = [Signal(name=f"valid_{stage}") for stage in stages]
+        signature = CreditSignature(shape, channels)
+        self._valids = [Signal(channels, name=f"valid_{stage}") for stage in stages]
         self._payloads = [
             Signal(width, name=f"payload_{stage}", reset_less=True) for stage in stages
         ]
-        self._credits = [Signal(name=f"credit_{stage}") for stage in stages]
-        super().__init__({"i": In(CreditSignature(shape)), "o": Out(CreditSignature(shape))})
+        self._credits = [Signal(channels, name=f"credit_{stage}") for stage in stages]
+        super().__init__({"i": In(signature), "o": Out(signature)})
 
     @property
     def latency(self) -> int:
@@ -58,7 +60,7 @@ class CreditPipe(wiring.Component):
         credit = self.o.credit
         for next_valid, next_payload in zip(self._valids, self._payloads, strict=True):
             m.d.sync += next_valid.eq(valid)
-            with m.If(valid):
+            with m.If(valid.any()):
                 m.d.sync += next_payload.eq(payload)
             valid, payload = next_valid, next_payload
         for next_credit in self._credits:

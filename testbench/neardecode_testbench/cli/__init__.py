@@ -16,11 +16,17 @@ def main() -> None:
     """Runs the command; an error that a user can mend is one line and exit status 1."""
     # Each module adds its commands.
     from neardecode_testbench.cli import (  # noqa: F401
+        accuracy,
         area,
         bench,
+        bench_allreduce,
         bench_ecc,
+        bench_fabric,
         bench_flash,
+        bench_link,
         bench_mac,
+        bench_softmax,
+        bench_stack,
         config,
         decode,
         model,

@@ -4,7 +4,6 @@ from collections import Counter
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 from rich.progress import track
 from rich.table import Table
 
@@ -12,8 +11,10 @@ from neardecode.config import Config, load
 from neardecode_testbench.cli.bench import commands
 from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.cli.flash_soak import soak_controllers
+from neardecode_testbench.cli.flash_sweep import Port, one_channel, sweep_channels
 from neardecode_testbench.cli.output import JsonOption, check_writable, console, write_json
 from neardecode_testbench.scenarios.flash.campaign import KINDS, Trial, run_trial
+from neardecode_testbench.scenarios.flash.host_stream import HostStream, measure_host_stream
 from neardecode_testbench.scenarios.flash.soak import VARIANTS
 from neardecode_testbench.scenarios.flash_stream import (
     FlashStream,
@@ -23,8 +24,6 @@ from neardecode_testbench.scenarios.flash_stream import (
 )
 
 TERABYTE = 1e12
-ROWS = 64
-"""Pages of a bank while it is measured; a stream needs no more."""
 
 
 @commands.command()
@@ -36,6 +35,12 @@ def flash(
     banks: Annotated[int | None, typer.Option(min=1, help="Banks a die, in place of its.")] = None,
     dies: Annotated[int | None, typer.Option(min=1, help="Dies, in place of its.")] = None,
     pattern: Annotated[Pattern, typer.Option(help="Which pages are read.")] = "sequential",
+    port: Annotated[
+        Port, typer.Option(help="Whose: the MAC slice's pages, or the host's AXI bursts.")
+    ] = "slice",
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Instead, tR from 1 to 20 us by 1 to 64 banks.")
+    ] = False,
     faults: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Instead, N faults of each kind, one after another."),
@@ -56,6 +61,12 @@ def flash(
 
     Example: `neardecode bench flash --tr-us 4 --banks 16 --dies 4 --json flash.json`
 
+    Example: `neardecode bench flash --config hbf-channel --port host --tr-us 1 --banks 8 --dies 1`
+
+    With `--sweep` sequential and weight streams are measured over tR and banks, on every core.
+
+    Example: `neardecode bench flash --sweep --json sweep.json`
+
     Example: `neardecode bench flash --faults 100`
 
     With `--soak` whole controllers get random traffic, and every answer is compared with a model
@@ -71,9 +82,17 @@ def flash(
     if faults is not None:
         _campaign(faults, seed, quiet, json)
         return
-    settings = _one_channel(load(config), tr_us, banks, dies)
+    if sweep:
+        sweep_channels(load(config), seed, quiet, json)
+        return
+    settings = one_channel(load(config), port, tr_us, banks, dies)
     channels = load(config).flash.channels
-    measured = measure_stream(FlashStream(settings, pattern, seed=seed))
+    if port == "host":
+        if pattern != "sequential":
+            raise InputError("the host's bursts are sequential: leave --pattern out")
+        measured = measure_host_stream(HostStream(settings))
+    else:
+        measured = measure_stream(FlashStream(settings, pattern, seed=seed))
     flash_ = settings.flash
     peak = channels * flash_.beat_bytes * settings.clock_ghz * 1e9
     stops = flash_.banks * flash_.page_bytes * channels / TERABYTE * 1e6
@@ -88,6 +107,7 @@ def flash(
         json,
         {
             "config": config,
+            "port": port,
             "pattern": pattern,
             "tr_us": flash_.sense_ns / 1000,
             "tr_cycles": settings.sense_cycles,
@@ -109,25 +129,6 @@ def flash(
             "tr_us_at_1_tbs": stops if peak >= TERABYTE else None,
         },
     )
-
-
-def _one_channel(
-    config: Config, tr_us: float | None, banks: int | None, dies: int | None
-) -> Config:
-    """One channel of a configuration, reading for the slice, as small as a stream needs."""
-    changes: dict[str, object] = {"channels": 1, "host": None, "repair": None, "pages_a_bank": ROWS}
-    if tr_us is not None:
-        changes["sense_ns"] = 1000.0 * tr_us
-    if banks is not None:
-        changes["banks_a_die"] = banks
-    if dies is not None:
-        changes["dies"] = dies
-    # Validated anew, for what was given by hand.
-    tables = config.model_dump()
-    try:
-        return Config.model_validate({**tables, "flash": {**tables["flash"], **changes}})
-    except ValidationError as error:
-        raise InputError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
 
 
 def _stream_table(config: Config, pattern: str, measured: StreamMeasure) -> Table:

@@ -7,11 +7,22 @@ from amaranth.utils import ceil_log2
 
 from neardecode.chip import Chip
 from neardecode.compute.slice import MacSlice
+from neardecode.compute.softmax.softmax import Softmax
 from neardecode.config import Config, ConfigError
+from neardecode.config.topology import Topology
 from neardecode.fabric.router import Router
+from neardecode.fabric.tile import network_flit, network_routes, network_turns
 from neardecode.flash.channel import FlashChannel
 from neardecode.flash.controller import ChannelController
 from neardecode.lib.flit import FlitLayout
+from neardecode.stack.vault import VaultController
+from neardecode.vector.finish import SoftmaxFinish
+from neardecode.vector.gate import SiluGate
+from neardecode.vector.merge import SoftmaxMerge
+from neardecode.vector.norm import Normalise, RootMeanSquare
+from neardecode.vector.quantiser import Quantiser
+from neardecode.vector.residual import ResidualAdd
+from neardecode.vector.rotation import Rotation
 from neardecode_testbench.cli.errors import InputError
 
 __all__ = ["BLOCKS", "make_block"]
@@ -20,11 +31,24 @@ __all__ = ["BLOCKS", "make_block"]
 def _router(config: Config) -> Router:
     ends = config.flash.channels + 1
     return Router(
-        FlitLayout(config.fabric.payload_bits, ends),
+        FlitLayout.for_payload(config.fabric.payload_bits, ends, ends),
         routes=range(ends),
-        ports=ends,
         buffer_flits=config.fabric.buffer_flits,
         output_credits=config.fabric.buffer_flits,
+    )
+
+
+def _mesh_router(config: Config) -> Router:
+    """A router in the middle of a mesh, with words of 64 bits."""
+    topology = Topology((4, 4))
+    middle = topology.node((1, 1))
+    return Router(
+        network_flit(topology, 64),
+        routes=network_routes(topology, middle),
+        buffer_flits=config.fabric.buffer_flits,
+        output_credits=config.fabric.buffer_flits,
+        classes=config.fabric.classes,
+        turns=network_turns(topology, middle, config.fabric.classes),
     )
 
 
@@ -34,12 +58,38 @@ def _controller(config: Config) -> ChannelController:
     return ChannelController(config.flash, config.clock_ghz)
 
 
+def _normalise(config: Config) -> Normalise:
+    return Normalise(config, RootMeanSquare(config).exponent_bits)
+
+
+def _quantiser(config: Config) -> Quantiser:
+    return Quantiser(config, config.compute.activation_bits, config.vector.word_fraction_bits)
+
+
+def _vault(config: Config) -> VaultController:
+    if config.stack is None:
+        raise ConfigError("stack: the vault controller needs it; see the preset stack")
+    return VaultController(config.stack, config.stack_cycles, config.stack_heat)
+
+
 BLOCKS: dict[str, Callable[[Config], wiring.Component]] = {
     "channel_controller": _controller,
     "chip": Chip,
     "flash_channel": lambda config: FlashChannel(config.flash),
     "mac_slice": lambda config: MacSlice(config, ceil_log2(config.flash.pages)),
+    "normalise": _normalise,
+    "quantiser": _quantiser,
+    "residual_add": ResidualAdd,
+    "root_mean_square": RootMeanSquare,
+    # The tables of keys, and of queries of heads of 64 or 128 elements.
+    "rotation": lambda config: Rotation(config, 14, 17),
+    "mesh_router": _mesh_router,
     "router": _router,
+    "silu_gate": SiluGate,
+    "softmax": Softmax,
+    "softmax_finish": SoftmaxFinish,
+    "softmax_merge": lambda config: SoftmaxMerge(config, config.flash.channels),
+    "vault_controller": _vault,
 }
 
 

@@ -4,6 +4,7 @@ from neardecode.config import ConfigError
 from neardecode_synth.area import SynthesisError
 from neardecode_testbench.drive.stimulus import StorageError, StuckError
 from neardecode_testbench.drive.toolchain import ToolError
+from neardecode_testbench.drive.traffic import TrafficError
 from neardecode_testbench.reference.gguf_model import ModelError
 from neardecode_testbench.scenarios.attention import CapacityError
 from neardecode_testbench.scenarios.counters import CounterError
@@ -26,6 +27,7 @@ KNOWN_ERRORS = (
     StuckError,
     SynthesisError,
     ToolError,
+    TrafficError,
 )
 
 

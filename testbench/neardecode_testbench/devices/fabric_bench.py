@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from neardecode.config import RouterCause
 from neardecode.fabric.link import Link
 from neardecode.fabric.router import Router
+from neardecode.lib.counters import CycleCounters
 from neardecode.lib.credit import CreditReceiver, CreditSender
 from neardecode.lib.flit import FlitLayout
 
@@ -58,19 +60,21 @@ class LinkBench(wiring.Component):
 
 
 class RouterBench(wiring.Component):
-    """A router between senders and receivers.
+    """A router between senders and receivers, one for each virtual channel.
+
+    Of the senders of an input, the one of the lowest channel that can send does.
 
     Parameters:
         flit: What it carries.
-        routes: For each destination, the port that leads to it.
-        ports: Ports of the router.
-        buffer_flits: Flits that an input holds.
+        routes: For each address, the port that leads to it.
+        buffer_flits: Flits that a channel of an input holds.
         output_credits: Flits that a receiver behind an output holds.
+        classes: Virtual channels of each class.
 
     Members:
-        inputs: In(stream of flit), one a port.
-        outputs: Out(stream of flit), one a port.
-        counting, cycles: As the router's.
+        inputs: In(stream of flit), by port and channel.
+        outputs: Out(stream of flit), by port and channel.
+        counting, cycles: Its counters, by `RouterCause`.
     """
 
     inputs: Sequence
@@ -82,42 +86,66 @@ class RouterBench(wiring.Component):
         self,
         flit: FlitLayout,
         routes: Sequence[int],
-        ports: int,
         buffer_flits: int,
         output_credits: int,
+        classes: Sequence[int] = (1,),
     ):
         self.router = Router(
             flit,
             routes=routes,
-            ports=ports,
             buffer_flits=buffer_flits,
             output_credits=output_credits,
+            classes=classes,
         )
+        self._cycles = CycleCounters(RouterCause)
         self._flit = flit
-        self._ports = ports
+        self._channels = sum(classes)
         self._buffer_flits = buffer_flits
         self._output_credits = output_credits
+        streams = stream.Signature(flit)
         super().__init__(
             {
-                "inputs": In(stream.Signature(flit)).array(ports),
-                "outputs": Out(stream.Signature(flit)).array(ports),
+                "inputs": In(streams).array(flit.ports, self._channels),
+                "outputs": Out(streams).array(flit.ports, self._channels),
                 "counting": In(1),
-                "cycles": Out(self.router.cycles.shape()),
+                "cycles": Out(self._cycles.counts.shape()),
             }
         )
 
     def elaborate(self, platform) -> Module:
-        """A sender before every input, a receiver behind every output."""
+        """Senders before every input, receivers behind every output."""
         m = Module()
         m.submodules.router = router = self.router
-        for port in range(self._ports):
-            m.submodules[f"sender_{port}"] = sender = CreditSender(self._flit, self._buffer_flits)
-            m.submodules[f"receiver_{port}"] = receiver = CreditReceiver(
-                self._flit, self._output_credits
-            )
-            connect(m, flipped(self.inputs[port]), sender.i)
-            connect(m, sender.link, router.inputs[port])
-            connect(m, router.outputs[port], receiver.link)
-            connect(m, receiver.o, flipped(self.outputs[port]))
-        m.d.comb += [router.counting.eq(self.counting), self.cycles.eq(router.cycles)]
+        for port in range(self._flit.ports):
+            link, far = router.inputs[port], router.outputs[port]
+            earlier: Value = Const(0, 1)
+            payload: Value = Const(0, self._flit.size)
+            for channel in range(self._channels):
+                sender = CreditSender(self._flit, self._buffer_flits)
+                receiver = CreditReceiver(self._flit, self._output_credits)
+                m.submodules[f"sender_{port}_{channel}"] = sender
+                m.submodules[f"receiver_{port}_{channel}"] = receiver
+                flits = self.inputs[port][channel]
+                m.d.comb += [
+                    sender.i.valid.eq(flits.valid & ~earlier),
+                    sender.i.payload.eq(flits.payload),
+                    flits.ready.eq(sender.i.ready & ~earlier),
+                    link.valid[channel].eq(sender.link.valid),
+                    sender.link.credit.eq(link.credit[channel]),
+                    receiver.link.valid.eq(far.valid[channel]),
+                    receiver.link.payload.eq(far.payload),
+                    far.credit[channel].eq(receiver.link.credit),
+                ]
+                payload = payload | Mux(
+                    sender.link.valid, Value.cast(sender.link.payload), Const(0, 1)
+                )
+                earlier = earlier | sender.link.valid
+                connect(m, receiver.o, flipped(self.outputs[port][channel]))
+            m.d.comb += Value.cast(link.payload).eq(payload)
+        m.submodules.cycle_counters = cycles = self._cycles
+        m.d.comb += [
+            cycles.cause.eq(router.cause),
+            cycles.counting.eq(self.counting),
+            self.cycles.eq(cycles.counts),
+        ]
         return m

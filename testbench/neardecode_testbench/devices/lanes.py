@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from neardecode.config import Flash
+from neardecode.config import Flash, Stack
 from neardecode.flash.bus import DataBeat
 
 __all__ = ["DieLanes"]
@@ -18,7 +18,7 @@ class DieLanes(wiring.Component):
     that sticks does so in both directions.
 
     Parameters:
-        config: The flash section.
+        config: The flash section, or that of the stack.
 
     Members:
         stuck, stuck_value, faulty: In(lanes).
@@ -48,7 +48,7 @@ class DieLanes(wiring.Component):
     written: Signal
     returning: Signal
 
-    def __init__(self, config: Flash):
+    def __init__(self, config: Flash | Stack):
         self._width = 8 * config.stored_bytes
         self._lanes = config.lanes
         self._repair = config.repair

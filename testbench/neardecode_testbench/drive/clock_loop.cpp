@@ -282,6 +282,8 @@ void runner_get(const Runner* runner, int port, uint8_t* value) {
     std::memcpy(value, runner->ports[port].data, runner->ports[port].bytes);
 }
 
+void* runner_port(Runner* runner, int port) { return runner->ports[port].data; }
+
 void runner_settle(Runner* runner) { runner->half(false); }
 void runner_edge(Runner* runner) { runner->edge(); }
 

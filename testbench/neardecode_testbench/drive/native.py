@@ -26,7 +26,7 @@ from neardecode_testbench.drive.stimulus import (
 )
 from neardecode_testbench.drive.toolchain import ToolError, compiler, verilator_root
 
-__all__ = ["NativeRunner", "run"]
+__all__ = ["NativeRunner", "call", "compiler_flags", "run"]
 
 LOG_CAPACITY = 1 << 16
 """Accesses that a play may keep for one storage port."""
@@ -76,6 +76,7 @@ class NativeRunner:
         for name in ("cycle", "fed", "taken", "reads", "writes"):
             getattr(self._library, f"runner_{name}").restype = ctypes.c_int64
         self._library.runner_bad_address.restype = ctypes.c_uint64
+        self._library.runner_port.restype = ctypes.c_void_p
         self._index = {port.name: index for index, port in enumerate(ports)}
         self._width = {port.name: port.width for port in ports}
         self._bytes = {port.name: _storage_bytes(port.width) for port in ports}
@@ -103,6 +104,23 @@ class NativeRunner:
         self._library.runner_set(
             self._runner, self._index[port], value.to_bytes(self._bytes[port], "little")
         )
+
+    def set_input(self, port: str, value: int) -> None:
+        """Sets an input from here on."""
+        self._set(port, value)
+
+    @property
+    def handle(self) -> int:
+        """The model, for functions of its library."""
+        return self._runner.value or 0
+
+    def pointer(self, port: str) -> tuple[int, int]:
+        """Where a port's bits stand, and in how many bytes."""
+        return self._library.runner_port(self._runner, self._index[port]), self._bytes[port]
+
+    def function(self, name: str) -> int:
+        """The address of a function of the library, ``settle`` or ``edge``."""
+        return ctypes.cast(getattr(self._library, f"runner_{name}"), ctypes.c_void_p).value or 0
 
     def probe(self, probe: Probe) -> Outcome:
         """Sets inputs, samples outputs, and gives one clock edge."""
@@ -319,7 +337,7 @@ def _compile(
     trace: bool,
 ) -> None:
     """Verilates and compiles in a folder, every core at work, into ``library.so``."""
-    _call(
+    call(
         [
             *(str(verilator), "--cc", str(verilog), "--top-module", TOP, "--prefix", "Model"),
             *("-Mdir", str(folder), *flags),
@@ -339,12 +357,12 @@ def _compile(
     def compile_one(source: Path) -> Path:
         target = folder / f"{source.stem}.o"
         level = _SLOW if "__Slow" in source.name or "__Syms" in source.name else _FAST
-        _call([*common, *level, "-c", str(source), "-o", str(target)])
+        call([*common, *level, "-c", str(source), "-o", str(target)])
         return target
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = list(pool.map(compile_one, sources))
-    _call([cxx, "-shared", *map(str, objects), "-lpthread", "-o", str(folder / "library.so")])
+    call([cxx, "-shared", *map(str, objects), "-lpthread", "-o", str(folder / "library.so")])
 
 
 def _ports_header(ports: Sequence[Port]) -> str:
@@ -373,10 +391,20 @@ def _cpp_name(port: str) -> str:
 
 
 def _version(program: str) -> str:
-    return _call([program, "--version"])
+    return call([program, "--version"])
 
 
-def _call(command: Sequence[str], env: dict[str, str] | None = None) -> str:
+def compiler_flags() -> tuple[str, ...]:
+    """How every library here is compiled, but for its optimisation."""
+    return _COMPILER_FLAGS
+
+
+def call(command: Sequence[str], env: dict[str, str] | None = None) -> str:
+    """What a program prints.
+
+    Raises:
+        ToolError: if it fails.
+    """
     result = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
     if result.returncode != 0:
         lines = [line for line in (result.stderr or result.stdout).splitlines() if line.strip()]

@@ -33,6 +33,7 @@ TENSOR_TYPES = (
     GGMLQuantizationType.Q8_0,
     GGMLQuantizationType.Q4_0,
     GGMLQuantizationType.Q4_1,
+    GGMLQuantizationType.MXFP4,
 )
 
 

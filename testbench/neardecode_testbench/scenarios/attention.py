@@ -9,7 +9,7 @@ from amaranth.utils import ceil_log2
 
 from neardecode.compute.command import ActivationBlock, Mode, SliceCommand, SliceResult
 from neardecode.config import BLOCK_ELEMENTS, TAG_BITS, Config
-from neardecode.lib.flit import FlitKind, FlitLayout, TrafficClass
+from neardecode.lib.flit import FlitKind, FlitLayout
 from neardecode_testbench.drive.stimulus import Play, Sink, Source, Step, Storage
 from neardecode_testbench.reference.blocks import BlockVector
 from neardecode_testbench.reference.gguf_model import ModelShape
@@ -143,7 +143,9 @@ class LayerStimulus:
         self._stalls = stalls
         self._commands = Packer(data.StructLayout({"slice": index, "command": command}))
         self._activations = Packer(data.StructLayout({"slice": index, "block": block}))
-        self._flits = Packer(FlitLayout(config.fabric.payload_bits, channels + 1))
+        ends = channels + 1
+        layout = FlitLayout.for_payload(config.fabric.payload_bits, ends, ends)
+        self._flits = Packer(layout.first)
         self._results = Packer(SliceResult(config.compute))
         self.image = KeyImage(config, shape, context)
         # The first head of every group, then the second: all slices begin at once, and the pages
@@ -190,7 +192,7 @@ class LayerStimulus:
                     len(heads) * positions,
                     flits,
                     self._stalls,
-                    self._flits.mask("source"),
+                    self._flits.mask("header.source"),
                 )
             ],
             storages=[
@@ -253,11 +255,10 @@ class LayerStimulus:
         }
         return self._flits.pack(
             {
-                "traffic_class": TrafficClass.TOKEN.value,
-                "source": self.slice_of(layer, head),
-                "destination": self._config.flash.channels,
-                "kind": FlitKind.RESULT.value,
-                "head": 1,
+                "header.port": 1 << self._config.flash.channels,
+                "header.source": self.slice_of(layer, head),
+                "header.destination": self._config.flash.channels,
+                "header.kind": FlitKind.RESULT.value,
                 "tail": 1,
                 "payload": self._results.pack(result),
             }

@@ -1,18 +1,16 @@
 """A router between senders and receivers: whole packets, in order, in the cycle that is due.
 
-The model beside it works on packets: an output takes a packet from its first flit to its last,
-inputs that want the same output take turns by packet, a flit moves in a cycle in which its output
-has a credit, and stands at the receiver behind the output in the next.
+Every flit is compared in the cycle in which `RouterModel` says that it comes.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from neardecode.config import RouterCause
-from neardecode.lib.flit import FlitKind, FlitLayout, TrafficClass
+from neardecode.lib.flit import FlitKind, FlitLayout
 from neardecode_testbench.drive.stimulus import Outcome, Play, Sink, Source, Step
 from neardecode_testbench.scenarios.blocks.edge import (
     FULL_RATE,
@@ -25,7 +23,7 @@ from neardecode_testbench.scenarios.blocks.edge import (
     check_sink,
     read_counts,
 )
-from neardecode_testbench.scenarios.blocks.turns import Turns
+from neardecode_testbench.scenarios.blocks.router_model import ModelFlit, RouterModel
 from neardecode_testbench.scenarios.packing import Packer
 
 __all__ = ["Packet", "RouterPackets", "RouterRun", "random_packets"]
@@ -39,15 +37,17 @@ class Packet:
         port: The input that it comes in at.
         destination: Where it goes.
         flits: Its length.
+        channel: Its virtual channel.
     """
 
     port: int
     destination: int
     flits: int = 1
+    channel: int = 0
 
 
 def random_packets(
-    seed: int, ports: int, destinations: int, count: int, longest: int = 5
+    seed: int, ports: int, destinations: int, count: int, longest: int = 5, channels: int = 1
 ) -> tuple[Packet, ...]:
     """Packets from all inputs to all destinations."""
     random = np.random.default_rng(seed)
@@ -56,6 +56,7 @@ def random_packets(
             int(random.integers(ports)),
             int(random.integers(destinations)),
             int(random.integers(1, longest + 1)),
+            int(random.integers(channels)),
         )
         for _ in range(count)
     )
@@ -66,33 +67,29 @@ class RouterRun:
     """What a router did.
 
     Attributes:
-        sent: For each input, when each flit was taken.
-        arrived: For each output, when each flit was taken.
-        origins: For each output, the source of each flit.
+        sent: By input and channel, when each flit was taken.
+        arrived: By output and channel, when each flit was taken.
+        origins: By output and channel, the source of each packet.
         counts: The counters.
     """
 
-    sent: list[list[int]]
-    arrived: list[list[int]]
-    origins: list[list[int]]
+    sent: dict[tuple[int, int], list[int]]
+    arrived: dict[tuple[int, int], list[int]]
+    origins: dict[tuple[int, int], list[int]]
     counts: dict[str, int]
+
+
+Way = tuple[int, int]
+"""A port and a virtual channel."""
 
 
 @dataclass
 class _Predicted:
-    sent: list[list[int]]
-    offered: list[list[int]]
-    arrived: list[list[int]]
-    flits: list[list[int]]
+    sent: dict[Way, list[int]]
+    offered: dict[Way, list[int]]
+    arrived: dict[Way, list[int]]
+    flits: dict[Way, list[int]]
     causes: dict[str, int]
-
-
-@dataclass
-class _Flit:
-    bits: int
-    output: int
-    tail: bool
-    visible_from: int = 0
 
 
 @dataclass
@@ -101,7 +98,7 @@ class RouterPackets:
 
     Attributes:
         flit: Their layout.
-        routes, ports, buffer_flits, output_credits: The router's.
+        routes, buffer_flits, output_credits, classes: The router's.
         packets: What to send.
         seed: Of payloads.
         pacing: Of the streams.
@@ -110,212 +107,202 @@ class RouterPackets:
 
     flit: FlitLayout
     routes: tuple[int, ...]
-    ports: int
     buffer_flits: int
     output_credits: int
+    classes: tuple[int, ...]
     packets: tuple[Packet, ...]
     seed: int = 1
     pacing: Pacing = FULL_RATE
     recorder: Recorder = field(init=False)
 
     def __post_init__(self) -> None:
-        self.recorder = Recorder((*self._inputs, *self._outputs))
+        self.recorder = Recorder(
+            tuple(_name(side, way) for side in ("inputs", "outputs") for way in self.ways)
+        )
 
     @property
-    def _inputs(self) -> list[str]:
-        return [f"inputs__{port}" for port in range(self.ports)]
-
-    @property
-    def _outputs(self) -> list[str]:
-        return [f"outputs__{port}" for port in range(self.ports)]
+    def ways(self) -> list[Way]:
+        """Every port with every channel."""
+        channels = range(sum(self.classes))
+        return [(port, channel) for port in range(self.flit.ports) for channel in channels]
 
     def __call__(self, step: Step) -> RouterRun:
         """Plays the packets and checks every value and every cycle."""
         sources = self._flits()
         trailing = 8
         predicted = self._predict(sources, trailing)
-        count = sum(map(len, sources))
+        count = sum(map(len, sources.values()))
+        stalls = self.pacing.stalls
         outcome = step(
             Play(
                 sources=[
-                    Source(stream, [flit.bits for flit in flits], self.pacing.stalls(stream))
-                    for stream, flits in zip(self._inputs, sources, strict=True)
+                    Source(name, [flit.bits for flit in sources[way]], stalls(name))
+                    for way in self.ways
+                    for name in [_name("inputs", way)]
                 ],
                 sinks=[
-                    Sink(stream, len(flits), flits, self.pacing.stalls(stream))
-                    for stream, flits in zip(self._outputs, predicted.flits, strict=True)
+                    Sink(name, len(predicted.flits[way]), predicted.flits[way], stalls(name))
+                    for way in self.ways
+                    for name in [_name("outputs", way)]
                 ],
                 levels={"counting": 1},
                 limit=300 * count + 1000,
                 trailing=trailing,
             )
         )
-        self._check_order(outcome, sources)
-        for port, stream in enumerate(self._outputs):
-            check_sink(stream, outcome.sinks[stream])
-            check_cycles(stream, outcome.sinks[stream].cycles, predicted.arrived[port])
-            check_recorded(self.recorder, stream, outcome, predicted.offered[port])
-        for port, stream in enumerate(self._inputs):
-            check_cycles(stream, outcome.sources[stream], predicted.sent[port])
+        origins = self._check_order(outcome, sources)
+        for way in self.ways:
+            name = _name("outputs", way)
+            check_sink(name, outcome.sinks[name])
+            check_cycles(name, outcome.sinks[name].cycles, predicted.arrived[way])
+            check_recorded(self.recorder, name, outcome, predicted.offered[way])
+            name = _name("inputs", way)
+            check_cycles(name, outcome.sources[name], predicted.sent[way])
         counts = read_counts(step, "cycles", RouterCause)
         check_counts("router", counts, predicted.causes)
-        packer = Packer(self.flit)
-        logs = [outcome.sinks[stream] for stream in self._outputs]
         return RouterRun(
-            [outcome.sources[stream] for stream in self._inputs],
-            [log.cycles for log in logs],
-            [[packer.field(bits, "source") for bits in log.payloads] for log in logs],
+            {way: outcome.sources[_name("inputs", way)] for way in self.ways},
+            {way: outcome.sinks[_name("outputs", way)].cycles for way in self.ways},
+            origins,
             counts,
         )
 
-    def _flits(self) -> list[list[_Flit]]:
+    def _flits(self) -> dict[Way, list[ModelFlit]]:
         """The flits of each input."""
         random = np.random.default_rng(self.seed)
-        packer = Packer(self.flit)
-        flits: list[list[_Flit]] = [[] for _ in range(self.ports)]
+        packer = Packer(self.flit.first)
+        word = self.flit.word_bits
+        flits: dict[Way, list[ModelFlit]] = {way: [] for way in self.ways}
         for packet in self.packets:
+            output = self.routes[packet.destination]
             for number in range(packet.flits):
-                size = self.flit.payload_bits
-                payload = int.from_bytes(random.bytes(-(-size // 8)), "little") >> (-size % 8)
-                tail = number == packet.flits - 1
-                bits = packer.pack(
-                    {
-                        "traffic_class": TrafficClass.TOKEN.value,
-                        "source": packet.port,
-                        "destination": packet.destination,
-                        "kind": FlitKind.REDUCTION.value,
-                        "head": number == 0,
-                        "tail": tail,
-                        "payload": payload,
+                bits = int.from_bytes(random.bytes(-(-word // 8)), "little") >> (-word % 8)
+                sent = bits
+                if number == 0:
+                    header = {
+                        "header.destination": packet.destination,
+                        "header.source": packet.port,
+                        "header.kind": FlitKind.REDUCTION.value,
                     }
+                    # A sender's port means nothing.
+                    bits = bits >> self.flit.header.size << self.flit.header.size
+                    bits |= packer.pack({**header, "header.port": (1 << self.flit.ports) - 1})
+                    sent = bits & ~packer.mask("header.port") | 1 << output
+                tail = number == packet.flits - 1
+                flits[packet.port, packet.channel].append(
+                    ModelFlit(bits | tail << word, sent | tail << word, output, tail)
                 )
-                flits[packet.port].append(_Flit(bits, self.routes[packet.destination], tail))
         return flits
 
-    def _predict(self, sources: Sequence[Sequence[_Flit]], trailing: int) -> _Predicted:
-        ports = range(self.ports)
-        waiting = [deque(flits) for flits in sources]
-        buffers: list[deque[_Flit]] = [deque() for _ in ports]
-        receivers: list[deque[_Flit]] = [deque() for _ in ports]
-        input_credits = [self.buffer_flits] * self.ports
-        output_credits = [self.output_credits] * self.ports
-        owners: list[int | None] = [None] * self.ports
-        turns = [Turns(self.ports) for _ in ports]
-        offering = [False] * self.ports
-        standing = [False] * self.ports
-        totals = [sum(flit.output == port for flits in sources for flit in flits) for port in ports]
+    def _predict(self, sources: Mapping[Way, Sequence[ModelFlit]], trailing: int) -> _Predicted:
+        model = RouterModel(self.flit.ports, self.output_credits, self.classes)
+        waiting = {way: deque(flits) for way, flits in sources.items()}
+        receivers: dict[Way, deque[tuple[int, ModelFlit]]] = {way: deque() for way in self.ways}
+        credits = dict.fromkeys(self.ways, self.buffer_flits)
+        offering = dict.fromkeys(self.ways, False)
+        standing = dict.fromkeys(self.ways, False)
         predicted = _Predicted(
-            [[] for _ in ports],
-            [[] for _ in ports],
-            [[] for _ in ports],
-            [[] for _ in ports],
+            *({way: [] for way in self.ways} for _ in range(4)),
             {cause.name: 0 for cause in RouterCause},
         )
-        stalls_in = [self.pacing.stalls(stream) for stream in self._inputs]
-        stalls_out = [self.pacing.stalls(stream) for stream in self._outputs]
+        open_in = {way: self.pacing.stalls(_name("inputs", way)) for way in self.ways}
+        open_out = {way: self.pacing.stalls(_name("outputs", way)) for way in self.ways}
+        left = sum(map(len, sources.values()))
         cycle = 0
-        while True:
-            done = not any(waiting) and all(
-                len(predicted.arrived[port]) == totals[port] for port in ports
-            )
-            if done:
-                if trailing == 0:
-                    return predicted
-                trailing -= 1
-            returned_in, returned_out = [0] * self.ports, [0] * self.ports
-
-            heads = [
-                buffer[0] if buffer and buffer[0].visible_from <= cycle else None
-                for buffer in buffers
-            ]
-            forwarded = False
-            arriving: list[tuple[int, _Flit]] = []
-            for output in ports:
-                asks = [
-                    head is not None and head.output == output and owners[output] in (None, port)
-                    for port, head in enumerate(heads)
-                ]
-                if not any(asks):
-                    continue
-                has_credit = output_credits[output] > 0
-                # The turn is used up by the packet's last flit.
-                pointed = turns[output].peek(asks)
-                flit = buffers[pointed][0]
-                turns[output].choose(asks, used=has_credit and flit.tail)
-                if has_credit:
-                    forwarded = True
-                    buffers[pointed].popleft()
-                    returned_in[pointed] += 1
-                    output_credits[output] -= 1
-                    owners[output] = None if flit.tail else pointed
-                    arriving.append((output, flit))
-            if forwarded:
-                cause = RouterCause.BUSY
-            else:
-                cause = RouterCause.CREDIT if any(heads) else RouterCause.IDLE
+        while left or trailing:
+            trailing -= not left
+            returned: list[Way] = []
+            crossing, cause = model.step(cycle)
             predicted.causes[cause.name] += 1
 
-            for output in ports:
-                queue = receivers[output]
-                if not queue or queue[0].visible_from > cycle:
+            for way, queue in receivers.items():
+                if not queue or queue[0][0] > cycle:
                     continue
-                if not standing[output]:
-                    predicted.offered[output].append(cycle)
-                    standing[output] = True
-                stalls = stalls_out[output]
-                if stalls is None or not stalls[cycle % len(stalls)]:
-                    predicted.arrived[output].append(cycle)
-                    predicted.flits[output].append(queue.popleft().bits)
-                    returned_out[output] += 1
-                    standing[output] = False
-            for output, flit in arriving:
-                flit.visible_from = cycle + 1
-                receivers[output].append(flit)
+                if not standing[way]:
+                    predicted.offered[way].append(cycle)
+                    standing[way] = True
+                if _flows(open_out[way], cycle):
+                    predicted.arrived[way].append(cycle)
+                    predicted.flits[way].append(queue.popleft()[1].sent)
+                    returned.append(way)
+                    standing[way] = False
+                    left -= 1
+            for _, channel, output, flit in crossing:
+                receivers[output, channel].append((cycle + 1, flit))
 
-            for port in ports:
-                stalls = stalls_in[port]
-                if waiting[port] and not offering[port]:
-                    offering[port] = stalls is None or not stalls[cycle % len(stalls)]
-                if offering[port] and input_credits[port]:
-                    input_credits[port] -= 1
-                    flit = waiting[port].popleft()
-                    flit.visible_from = cycle + 1
-                    buffers[port].append(flit)
-                    predicted.sent[port].append(cycle)
-                    offering[port] = False
-            for port in ports:
-                input_credits[port] += returned_in[port]
-                output_credits[port] += returned_out[port]
+            for port in range(self.flit.ports):
+                sent = False
+                for channel in range(sum(self.classes)):
+                    way = port, channel
+                    if waiting[way] and not offering[way]:
+                        offering[way] = _flows(open_in[way], cycle)
+                    if offering[way] and credits[way] and not sent:
+                        sent = True
+                        credits[way] -= 1
+                        flit = waiting[way].popleft()
+                        flit.since = cycle + 1
+                        model.buffers[way].append(flit)
+                        predicted.sent[way].append(cycle)
+                        offering[way] = False
+            for port, channel, _, _ in crossing:
+                credits[port, channel] += 1
+            for way in returned:
+                model.free[way] += 1
             cycle += 1
+        return predicted
 
-    def _check_order(self, outcome: Outcome, sources: Sequence[Sequence[_Flit]]) -> None:
-        """Packets come whole, and those of a source and destination in order; no model needed."""
-        packer = Packer(self.flit)
+    def _check_order(
+        self, outcome: Outcome, sources: Mapping[Way, Sequence[ModelFlit]]
+    ) -> dict[Way, list[int]]:
+        """Packets come whole, and those of a source and destination in order; no model needed.
 
-        def by_pair(flits: Sequence[int]) -> dict[tuple[int, int], list[int]]:
-            pairs: dict[tuple[int, int], list[int]] = {}
+        Returns:
+            The sources of the packets of each output.
+        """
+        packer = Packer(self.flit.first)
+
+        def by_flow(flits: Sequence[int], channel: int) -> dict[tuple[int, int, int], list[int]]:
+            flows: dict[tuple[int, int, int], list[int]] = {}
+            flow = None
             for bits in flits:
-                key = (packer.field(bits, "source"), packer.field(bits, "destination"))
-                pairs.setdefault(key, []).append(bits)
-            return pairs
+                if flow is None:
+                    names = ("header.source", "header.destination")
+                    flow = (*(packer.field(bits, name) for name in names), channel)
+                flows.setdefault(flow, []).append(bits)
+                if packer.field(bits, "tail"):
+                    flow = None
+            if flow is not None:
+                raise CheckError(f"a packet of {flow} does not end")
+            return flows
 
-        arrived: dict[tuple[int, int], list[int]] = {}
-        for port, stream in enumerate(self._outputs):
-            open_packet: tuple[int, int] | None = None
-            payloads = outcome.sinks[stream].payloads
-            for number, bits in enumerate(payloads):
-                key = (packer.field(bits, "source"), packer.field(bits, "destination"))
-                if self.routes[key[1]] != port:
-                    raise CheckError(f"{stream} {number}: a flit for destination {key[1]}")
-                if bool(packer.field(bits, "head")) != (open_packet is None):
-                    raise CheckError(
-                        f"{stream} {number}: a head inside a packet, or none at its start"
-                    )
-                if open_packet not in (None, key):
-                    raise CheckError(f"{stream} {number}: packets of {open_packet} and {key} mixed")
-                open_packet = None if packer.field(bits, "tail") else key
-            arrived |= by_pair(payloads)
-        sent = by_pair([flit.bits for flits in sources for flit in flits])
+        arrived: dict[tuple[int, int, int], list[int]] = {}
+        origins: dict[Way, list[int]] = {}
+        for port, channel in self.ways:
+            payloads = outcome.sinks[_name("outputs", (port, channel))].payloads
+            flows = by_flow(payloads, channel)
+            if lost := [flow for flow in flows if self.routes[flow[1]] != port]:
+                raise CheckError(f"output {port}: packets of {lost}")
+            arrived |= flows
+            begins = [True, *(bool(packer.field(bits, "tail")) for bits in payloads)]
+            origins[port, channel] = [
+                packer.field(bits, "header.source")
+                for bits, first in zip(payloads, begins, strict=False)
+                if first
+            ]
+        sent: dict[tuple[int, int, int], list[int]] = {}
+        for (_, channel), flits in sources.items():
+            sent |= by_flow([flit.sent for flit in flits], channel)
         if arrived != sent:
-            pairs = [pair for pair in sent if arrived.get(pair) != sent[pair]]
-            raise CheckError(f"flits of (source, destination) {pairs} were lost or out of order")
+            flows = [flow for flow in sent if arrived.get(flow) != sent[flow]]
+            raise CheckError(
+                f"flits of (source, destination, channel) {flows} were lost or out of order"
+            )
+        return origins
+
+
+def _name(side: str, way: Way) -> str:
+    return f"{side}__{way[0]}__{way[1]}"
+
+
+def _flows(stalls: np.ndarray | None, cycle: int) -> bool:
+    return stalls is None or not stalls[cycle % len(stalls)]

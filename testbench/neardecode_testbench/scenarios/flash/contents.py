@@ -2,7 +2,7 @@
 
 from neardecode.config import Flash
 
-__all__ = ["ERASED", "LOST", "RETIRED", "Contents"]
+__all__ = ["CHANNEL", "ERASED", "LOST", "RETIRED", "Contents"]
 
 
 class _Kind:

@@ -69,7 +69,7 @@ class HostPort:
             (flash.rows * flash.banks * flash.page_beats, flash.stored_bytes), np.uint8
         )
         self.records = new_records(flash, 0)
-        self._storages = [
+        self.storages = [
             Storage("storage", self.memory, flash.stored_bytes, writable=True),
             Storage("records", self.records, self.records.itemsize, writable=True),
         ]
@@ -86,7 +86,7 @@ class HostPort:
         """Lets cycles pass."""
         self.step(
             Play(
-                storages=self._storages, levels=dict(self.levels), limit=cycles, trailing=cycles - 1
+                storages=self.storages, levels=dict(self.levels), limit=cycles, trailing=cycles - 1
             )
         )
 
@@ -137,7 +137,7 @@ class HostPort:
                 ]
                 if answers
                 else [],
-                storages=self._storages,
+                storages=self.storages,
                 levels=dict(self.levels),
                 limit=self.limit,
             )

@@ -25,7 +25,7 @@ from neardecode_testbench.scenarios.blocks.admin_model import (
 from neardecode_testbench.scenarios.blocks.edge import Pacing, Recorder
 from neardecode_testbench.scenarios.flash.specification import Specification
 from neardecode_testbench.scenarios.flash.traffic import Command, SliceRead, Traffic, TrafficMix
-from neardecode_testbench.scenarios.flash.units import Timing
+from neardecode_testbench.scenarios.flash.units import SLACK, Timing
 
 __all__ = [
     "STREAMS",
@@ -172,12 +172,12 @@ class _Run:
         self.host = flash.host
         self.random = random.Random(episode.seed)
         self.result = EpisodeResult()
-        timing = Timing(
+        self.timing = Timing(
             round(self.host.gather_ns * config.clock_ghz),
             config.cycles(flash.program_ns),
             config.cycles(flash.erase_ns),
         )
-        self.specification = Specification(config, timing)
+        self.specification = Specification(config, self.timing)
         self.traffic = Traffic(flash, episode.seed, episode.mix)
         beats = flash.banks * flash.rows * flash.page_beats
         records = new_records(flash, 0)
@@ -284,7 +284,9 @@ class _Run:
         else:
             cut_reads = cut_writes = 0
         rest = (reads[cut_reads:], writes[cut_writes:], slices)
-        self._play(rest, logs, stalls, 0, 20)
+        # A page of nothing but torn writes is still open when all of them have been answered.
+        torn = any(len(write.data) != write.length + 1 for write in writes)
+        self._play(rest, logs, stalls, 0, self.timing.gather + SLACK if torn else 20)
         self._check(reads, writes, logs)
 
     def _play(self, commands, logs, stalls, left: int | None, trailing: int) -> None:

@@ -17,7 +17,7 @@ from itertools import combinations
 from neardecode.config import Config
 from neardecode.flash.status import AdminStatus, ReadStatus, WriteStatus
 from neardecode_testbench.scenarios.blocks import admin_model
-from neardecode_testbench.scenarios.flash.contents import ERASED, LOST, RETIRED, Contents
+from neardecode_testbench.scenarios.flash.contents import CHANNEL, ERASED, LOST, RETIRED, Contents
 from neardecode_testbench.scenarios.flash.traffic import (
     ADMIN,
     FLASH,
@@ -113,6 +113,7 @@ class Specification:
         self._units: list[Unit] = []
         self._refused_first = False
         self._old: list[Unit] = []
+        self._retiring: list[Unit] = []
         self._unsure: list[tuple[int, int]] = []
         self._reads: dict[tuple[int, int], list[Command]] = {}
         self._page_units: dict[tuple[int, int], list[Unit]] = {}
@@ -207,7 +208,7 @@ class Specification:
             block = self._blocks[name]
             block.next_page, block.failed = next_page, failed
         self.contents.restore(contents)
-        self._units, self._old, self._unsure = [], [], []
+        self._units, self._old, self._retiring, self._unsure = [], [], [], []
         self._page_units = defaultdict(list)
 
     def _choice(self, count: int) -> int:
@@ -216,7 +217,9 @@ class Specification:
             return 0
         place = len(self._made)
         self._made.append(count)
-        return self._assumed[place] if place < len(self._assumed) else 0
+        assumed = self._assumed[place] if place < len(self._assumed) else 0
+        # An earlier choice that is made otherwise can leave fewer ways here.
+        return assumed if assumed < count else 0
 
     def _simple(self, commands: list[Command]) -> None:
         """Checks what no event inside has to do with."""
@@ -391,6 +394,8 @@ class Specification:
         unit.applied = True
         self._units.remove(unit)
         self._old.append(unit)
+        if unit.fate is not None and unit.fate[0] == 8:
+            self._retiring.append(unit)
         _, block, _ = self._block(unit.page)
         block.units.remove(unit)
         if unit.root is not None:
@@ -410,7 +415,8 @@ class Specification:
         """What the end of a unit changes in its block."""
         status = 5 if unit.fate is None else unit.fate[0]
         if status in (5, 9):
-            block.next_page, block.failed = unit.place, False
+            # A halt ends several pages of a block, and the last one answered need not be the first.
+            block.next_page = min(block.next_page, unit.place)
         elif status in (7, 8):
             block.next_page, block.failed = 0, True
 
@@ -424,15 +430,17 @@ class Specification:
         torn = len(command.data) != command.length + 1
 
         retired, maybe_retired = self.contents.retired(*name, low, high)
-        for unit in (*self._units, *self._old):
+        permitted: set[Answer] = set(self.contents.channel_told()) if retired else set()
+        for unit in (*self._units, *self._retiring):
             if unit.fate is not None and unit.fate[0] == 8 and self._covers(unit, name):
                 start, end = self._window(unit)
                 retired |= end < low
                 maybe_retired |= start <= high
-        permitted: set[Answer] = set()
+                if unit.fate[1] == CHANNEL and start <= high:
+                    permitted.add(unit.fate)
         if retired or maybe_retired:
             permitted.add((W.INVALID_ADDRESS.value, 0))
-            if seen in permitted:
+            if seen == (W.INVALID_ADDRESS.value, 0):
                 return
         if retired:
             self._expect(command, permitted)
@@ -518,6 +526,8 @@ class Specification:
         """Whether an answer came too late for a refusal, or for a unit that had ended."""
         if way is None:
             due = max(command.settled, command.arrived[-1]) + SLACK
+            if command.info == CHANNEL:
+                return True
             return command.status == W.ORDER.value and command.answered[0] > due
         if command.status != W.TIMEOUT.value or way[1] is None:
             return False
@@ -625,7 +635,7 @@ class Specification:
         for unit in units:
             self._check(unit)
         self._settle_before(NEVER)
-        self._old, self._unsure = [], []
+        self._old, self._retiring, self._unsure = [], [], []
         # Pages of a block are programmed in the order in which they were begun.
         for unit in sorted(units, key=lambda unit: unit.accepted):
             self._store(unit)

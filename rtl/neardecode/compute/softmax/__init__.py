@@ -1,0 +1,1 @@
+"""Streaming softmax in base 2, beside a MAC slice."""

@@ -1,0 +1,1 @@
+"""DRAM vaults: controller, TSV bus, refresh."""

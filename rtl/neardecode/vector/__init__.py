@@ -1,0 +1,1 @@
+"""The vector unit's arithmetic: leaf blocks between products of matrices."""

@@ -1,0 +1,125 @@
+"""RoPE by sines and cosines that come out of memory."""
+
+from amaranth.hdl import Module, Signal, signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from neardecode.config import Config
+from neardecode.config.vector import TURN_BITS
+from neardecode.vector.stages import Words, check_lanes, clamped, move_together, rounded
+
+__all__ = ["Pairs", "Rotation"]
+
+
+class Pairs(data.StructLayout):
+    """Neighbouring elements of a head, two of which make a pair, and how far each pair turns.
+
+    Fields:
+        values: Words.
+        cosines, sines: A pair each, times the table's scale.
+        key: The table is that of keys, with ``key_turn_fraction_bits``; else that of queries.
+        last: The vector's last.
+    """
+
+    def __init__(self, config: Config, lanes: int):
+        turn = data.ArrayLayout(signed(TURN_BITS), lanes // 2)
+        super().__init__(
+            {
+                "values": data.ArrayLayout(signed(config.vector.word_bits), lanes),
+                "cosines": turn,
+                "sines": turn,
+                "key": unsigned(1),
+                "last": unsigned(1),
+            }
+        )
+
+
+class Rotation(wiring.Component):
+    """Turn pairs: two products each, added, rounded to a word, a half upwards, and clamped.
+
+    The compiler makes the tables: keys' with a scale of one, queries' with log2(e) / sqrt(head
+    size), by which scores become powers of two. A recurrence over positions would need the same
+    multipliers and lose a little at each position; a table's error is the same at all of them.
+
+    Latency: 2. Rate: ``lanes`` elements a cycle; a result that is not taken holds the block.
+
+    Parameters:
+        config: A configuration.
+        key_fraction_bits, query_fraction_bits: Of the two tables.
+        lanes: Elements a transfer, a power of two of at least 2.
+
+    Members:
+        i: In(stream of `Pairs`).
+        o: Out(stream of `Words`).
+
+    Raises:
+        ValueError: if ``lanes`` is not a power of two of at least 2, or fraction bits are not 1
+            to 30.
+    """
+
+    latency = 2
+    """Cycles from ``i`` to ``o``."""
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(
+        self, config: Config, key_fraction_bits: int, query_fraction_bits: int, lanes: int = 2
+    ):
+        check_lanes(lanes)
+        if lanes < 2:
+            raise ValueError(f"lanes must be at least 2, not {lanes!r}")
+        for name, bits in (
+            ("key_fraction_bits", key_fraction_bits),
+            ("query_fraction_bits", query_fraction_bits),
+        ):
+            if not isinstance(bits, int) or not 1 <= bits <= 30:
+                raise ValueError(f"{name} must be 1 to 30, not {bits!r}")
+        self._config = config
+        self._key_fraction_bits = key_fraction_bits
+        self._query_fraction_bits = query_fraction_bits
+        self._lanes = lanes
+        super().__init__(
+            {
+                "i": In(stream.Signature(Pairs(config, lanes))),
+                "o": Out(stream.Signature(Words(config.vector.word_bits, lanes))),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        """Four products a pair, then two sums."""
+        m = Module()
+        bits = self._config.vector.word_bits
+        advance = move_together(m, self.i, self.o, self.latency)
+        given, result = self.i.payload, Signal(Words(bits, self._lanes))
+        key, last = Signal(), Signal()
+        m.d.comb += self.o.payload.eq(result)
+        for pair in range(self._lanes // 2):
+            even, odd = given.values[2 * pair], given.values[2 * pair + 1]
+            cosine, sine = given.cosines[pair], given.sines[pair]
+            factors = ((even, cosine), (odd, sine), (even, sine), (odd, cosine))
+            products = [
+                Signal(signed(bits + TURN_BITS), name=f"product_{pair}_{number}")
+                for number in range(len(factors))
+            ]
+            with m.If(advance):
+                m.d.sync += [
+                    product.eq(a * b) for product, (a, b) in zip(products, factors, strict=True)
+                ]
+            sums = (products[0] - products[1], products[2] + products[3])
+            for half, exact in enumerate(sums):
+                lane = 2 * pair + half
+                chosen = Signal(signed(bits + TURN_BITS + 2), name=f"turned_{lane}")
+                with m.If(key):
+                    m.d.comb += chosen.eq(rounded(exact, self._key_fraction_bits))
+                with m.Else():
+                    m.d.comb += chosen.eq(rounded(exact, self._query_fraction_bits))
+                word, saturated = clamped(m, chosen, bits, f"word_{lane}")
+                with m.If(advance):
+                    m.d.sync += [
+                        result.values[lane].eq(word),
+                        result.saturated[lane].eq(saturated),
+                    ]
+        with m.If(advance):
+            m.d.sync += [key.eq(given.key), last.eq(given.last), result.last.eq(last)]
+        return m

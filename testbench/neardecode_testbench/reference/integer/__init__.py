@@ -1,0 +1,1 @@
+"""The whole model in the exact integers of the hardware; the chain is stated in `decoder`."""
