@@ -119,11 +119,11 @@ class LinkEnd(wiring.Component):
             outgoing.progress.expected.eq(receiver.expected),
             outgoing.progress.behind.eq(receiver.behind),
             *(sign.start.eq(1), sign.valid.eq(1), sign.data.eq(outgoing)),
-            lanes.frame_out.eq(Cat(sent, sign.crc)),
+            lanes.frame_out.eq(Cat(sent, sign.crc)),  # pyright: ignore[reportArgumentType]
             self.lanes_out.eq(lanes.lanes_out),
             lanes.lanes_in.eq(self.lanes_in),
             *(check.start.eq(1), check.valid.eq(1), check.data.eq(lanes.frame_in)),
-            good.eq(lanes.running & check.match_detected),
+            good.eq(lanes.running & check.match_detected),  # pyright: ignore[reportArgumentType]
             *(receiver.good.eq(good), receiver.frame.eq(incoming)),
             sender.heard.eq(good),
             sender.expected.eq(incoming.progress.expected),

@@ -1,7 +1,7 @@
 """Go-back-N: units are kept until they are acknowledged, and sent again from the first missing."""
 
 from amaranth.hdl import Module, Mux, Shape, ShapeLike, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -46,7 +46,7 @@ class ReplaySender(wiring.Component):
     units: stream.Interface
     filled: Signal
     sequence: Signal
-    unit: Signal
+    unit: data.View
     heard: Signal
     expected: Signal
     behind: Signal

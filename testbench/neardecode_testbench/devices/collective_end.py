@@ -1,6 +1,7 @@
 """An end of a network that does its part of an all-reduce itself, step by step."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
@@ -177,13 +178,14 @@ class CollectiveEnd(wiring.Component):
             Signal(range(self._step_words + 1), name=f"arrived_{number}")
             for number in range(len(self._steps))
         )
-        word = Value.cast(self.ejection.payload.word)
+        flit = cast(data.View, self.ejection.payload)
+        word = Value.cast(flit.word)
         m.d.sync += self.ejection.credit.eq(self.ejection.valid)
         for channel in range(self._channels):
             inside = Signal(name=f"inside_{channel}")
             place = Signal(self._place, name=f"place_{channel}")
             with m.If(self.ejection.valid[channel]):
-                m.d.sync += inside.eq(~self.ejection.payload.tail)
+                m.d.sync += inside.eq(~flit.tail)
                 with m.If(inside):
                     m.d.comb += [
                         land.addr.eq(place.step * self._step_words + place.word),

@@ -175,14 +175,18 @@ def _measure(result: TrafficResult, kinds: Sequence[int], nodes: int) -> Measure
 
     packets = total(result.packets)
     latencies = result.latencies[list(kinds)].sum(axis=0)
-    shares = [percentile(latencies, share) for share in (0.5, 0.99, 0.999)]
     return Measure(
-        *(total(flits) / (nodes * MEASURED) for flits in (result.offered, result.accepted)),
+        total(result.offered) / (nodes * MEASURED),
+        total(result.accepted) / (nodes * MEASURED),
         total(result.latency_sum) / packets if packets else None,
-        *shares,
+        percentile(latencies, 0.5),
+        percentile(latencies, 0.99),
+        percentile(latencies, 0.999),
         max(result.latency_max[kind] for kind in kinds) if packets else None,
         total(result.hops) / packets if packets else None,
-        *(result.missing, result.cycles, result.seconds),
+        result.missing,
+        result.cycles,
+        result.seconds,
     )
 
 

@@ -201,9 +201,9 @@ class RouterPackets:
         credits = dict.fromkeys(self.ways, self.buffer_flits)
         offering = dict.fromkeys(self.ways, False)
         standing = dict.fromkeys(self.ways, False)
+        sent, offered, arrived, flits = ({way: [] for way in self.ways} for _ in range(4))
         predicted = _Predicted(
-            *({way: [] for way in self.ways} for _ in range(4)),
-            {cause.name: 0 for cause in RouterCause},
+            sent, offered, arrived, flits, {cause.name: 0 for cause in RouterCause}
         )
         open_in = {way: self.pacing.stalls(_name("inputs", way)) for way in self.ways}
         open_out = {way: self.pacing.stalls(_name("outputs", way)) for way in self.ways}
@@ -266,8 +266,8 @@ class RouterPackets:
             flow = None
             for bits in flits:
                 if flow is None:
-                    names = ("header.source", "header.destination")
-                    flow = (*(packer.field(bits, name) for name in names), channel)
+                    source = packer.field(bits, "header.source")
+                    flow = (source, packer.field(bits, "header.destination"), channel)
                 flows.setdefault(flow, []).append(bits)
                 if packer.field(bits, "tail"):
                     flow = None
