@@ -1,7 +1,6 @@
 """Every cocotb bench on both simulators, with as many tests as it defines and no failure."""
 
 import importlib
-import re
 import shutil
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -10,7 +9,6 @@ import pytest
 
 import neardecode_testbench.benches
 from neardecode_testbench.drive.cocotb_run import simulate_module
-from neardecode_testbench.drive.design import Design, write_atomically
 
 BENCHES = (
     *("controller_axi", "flash_channel", "link", "mac_slice", "nand_dies", "router", "softmax"),
@@ -18,30 +16,6 @@ BENCHES = (
 )
 VARIANTS = {"controller_axi": ("plain", "corrected")}
 """Benches of more than one design, which their ``DESIGNS`` names."""
-
-
-class StartedDesign(Design):
-    """A design whose combinational processes Icarus 11 starts once.
-
-    It never gets past time zero with the controller's ``always_comb`` and starts them over and
-    over. ``always @*`` waits for a change instead, which here is that of a variable.
-    """
-
-    def files(self):
-        verilog, ports = super().files()
-        target = verilog.with_name("started.v")
-        write_atomically(target, started(verilog.read_text()))
-        return target, ports
-
-
-def started(text):
-    """Verilog with ``always @*`` in place of ``always_comb``; all inputs settle at time zero."""
-    begin = r"\1always @* begin if (time_zero) begin end"
-    text = re.sub(r"(?m)^( *)always_comb begin$", begin, text)
-    text = re.sub(r"(?m)^( *)always_comb\n(.*;)$", rf"{begin} \2 end", text)
-    assert "always_comb" not in text
-    variable = r"\1\n  reg time_zero; initial #0 time_zero = 0;"
-    return re.sub(r"(?m)^(module [^;]*;)$", variable, text)
 
 
 def results(path):
@@ -76,8 +50,6 @@ def test_a_bench_passes(bench, variant, simulator, tmp_path):
     module = f"neardecode_testbench.benches.{bench}"
     imported = importlib.import_module(module)
     design = imported.DESIGN if variant is None else imported.DESIGNS[variant]
-    if simulator == "icarus" and variant is not None:
-        design = StartedDesign(design.component, design.arguments)
     path = simulate_module(design, module, simulator, tmp_path, {})
     log = tmp_path / "log"
     assert path.exists(), log.read_text()[-3000:]

@@ -7,14 +7,17 @@ result, or the error that ended it, comes back as one.
 import contextlib
 import os
 import pickle
+import re
 import shutil
 import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+from cocotb_tools.config import libs_dir
 from cocotb_tools.runner import get_runner
 
 from neardecode_testbench.drive.design import TOP, Design, build_cache, digest
@@ -136,21 +139,52 @@ def simulate_module(
     return folder / "results.xml"
 
 
+def started(verilog: str) -> str:
+    """Verilog whose combinational processes Icarus 11 starts once.
+
+    With many ``always_comb`` it never gets past time zero, where it starts them over and over.
+    ``always @*`` waits for a change instead, which here is that of a variable; everything settles
+    at time zero all the same.
+
+    Raises:
+        ValueError: if an ``always_comb`` is of a form that the conversion does not write.
+    """
+    text = re.sub(
+        r"(?m)^( *)always_comb begin$", r"\1always @* begin if (time_zero) begin end", verilog
+    )
+    text = re.sub(
+        r"(?m)^( *)always_comb\n(.*;)$", r"\1always @* begin if (time_zero) begin end \2 end", text
+    )
+    if "always_comb" in text:
+        raise ValueError("an always_comb is neither a block nor a statement on the next line")
+    return re.sub(r"(?m)^(module [^;]*;)$", r"\1\n  reg time_zero; initial #0 time_zero = 0;", text)
+
+
 def build(design: Design, simulator: CocotbSimulator, *, trace: bool) -> Path:
     """The folder with a design built for a simulator."""
     verilog, _ = design.files()
     check_tools(simulator)
-    key = digest(verilog.read_bytes(), simulator, " ".join(_BUILD_ARGS[simulator]), str(trace))
+    text = verilog.read_text()
+    if simulator == "icarus":
+        text = started(text)
+    # A program built by Verilator finds cocotb's libraries where they lay when it was linked.
+    key = digest(
+        text,
+        *(simulator, " ".join(_BUILD_ARGS[simulator]), str(trace)),
+        *(version("cocotb"), str(libs_dir)),
+    )
     folder = build_cache() / "cocotb" / f"{simulator}-{key}"
     if (folder / "built").exists():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=folder.parent))
     try:
+        source = work / "design.sv"
+        source.write_text(text)
         with _tools(simulator):
             try:
                 get_runner(simulator).build(
-                    sources=[verilog],
+                    sources=[source],
                     hdl_toplevel=TOP,
                     build_dir=work,
                     build_args=_BUILD_ARGS[simulator],
