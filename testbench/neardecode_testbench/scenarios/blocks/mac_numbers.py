@@ -1,6 +1,6 @@
 """Commands for a MAC slice: their numbers, their payloads, and what must come of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import gcd
 from typing import Literal
 
@@ -98,7 +98,8 @@ class JobStimulus:
     sums: list[int]
     saturated: int
     zero_blocks: int
-    image: NDArray[np.uint8]
+    # An array says of each element whether it is equal; the beats that it becomes are compared.
+    image: NDArray[np.uint8] = field(compare=False)
 
 
 class SliceStimulus:
