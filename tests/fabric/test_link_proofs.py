@@ -1,14 +1,13 @@
 """The protected link's protocol holds for all time, and each contract is broken by a bug."""
 
 import shutil
-from types import MethodType
 
 import pytest
 from amaranth.hdl import Signal
 
 from neardecode.config import Protection
 from neardecode.fabric.replay_receiver import ReplayReceiver
-from neardecode_testbench.drive.prove import ProofError, prove
+from neardecode_testbench.drive.prove import ProofError, prove, with_bug
 from neardecode_testbench.scenarios.properties.replay import (
     AbsoluteCreditProperties,
     ObservedAbsoluteCredits,
@@ -22,19 +21,6 @@ CONTRACT = {
     "a unit is delivered as it came, in its turn",
     "nothing is delivered that was not taken",
 }
-
-
-def with_bug(cell, bug):
-    """The cell, with statements that come last and so win."""
-    sound = cell.elaborate
-
-    def elaborate(self, platform):
-        m = sound(platform)
-        bug(self, m)
-        return m
-
-    cell.elaborate = MethodType(elaborate, cell)
-    return cell
 
 
 def joined(window, stages, **bugs):

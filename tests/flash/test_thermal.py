@@ -3,14 +3,13 @@
 import random
 import shutil
 from itertools import pairwise
-from types import MethodType
 
 import pytest
 from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
 
 from neardecode.flash.thermal import ThermalGovernor, ThermalMode
-from neardecode_testbench.drive.prove import ProofError, prove
+from neardecode_testbench.drive.prove import ProofError, prove, with_bug
 from neardecode_testbench.scenarios.properties.thermal import ThermalProperties
 
 NORMAL, LIGHT, SEVERE, SHUTDOWN = ThermalMode
@@ -189,14 +188,7 @@ def test_refuses_numbers_out_of_range(options, message):
 def properties(bug=None, period=4):
     governor = ThermalGovernor(period, HYSTERESIS, SHUTDOWN_AT)
     if bug is not None:
-        sound = governor.elaborate
-
-        def elaborate(self, platform):
-            m = sound(platform)
-            bug(self, m)
-            return m
-
-        governor.elaborate = MethodType(elaborate, governor)
+        with_bug(governor, bug)
     return ThermalProperties(governor, period, HYSTERESIS, SHUTDOWN_AT)
 
 

@@ -2,7 +2,6 @@
 
 import shutil
 from collections import Counter
-from types import MethodType
 
 import pytest
 from amaranth.hdl import Value
@@ -15,7 +14,7 @@ from neardecode.flash.write_path import WritePath
 from neardecode_testbench.benches.amaranth_sim import play, play_after_reset
 from neardecode_testbench.drive.backends import simulate
 from neardecode_testbench.drive.design import Design
-from neardecode_testbench.drive.prove import ProofError, prove
+from neardecode_testbench.drive.prove import ProofError, prove, with_bug
 from neardecode_testbench.scenarios.blocks.write_bench import WriteSettings
 from neardecode_testbench.scenarios.blocks.write_model import Command
 from neardecode_testbench.scenarios.blocks.write_path import RandomHost, RandomWrites, WriteScript
@@ -670,19 +669,6 @@ def test_no_more_units_come_into_use_than_the_limit(units):
 def test_every_command_is_answered_once_after_its_data():
     flash = configuration(units=2, writes=2)
     prove(GathererProperties(Gatherer(flash), 2), 8, "bmc")
-
-
-def with_bug(component, bug):
-    """The component, with statements that come last and so win."""
-    sound = component.elaborate
-
-    def elaborate(self, platform):
-        m = sound(platform)
-        bug(self, m)
-        return m
-
-    component.elaborate = MethodType(elaborate, component)
-    return component
 
 
 def counterexample(properties, depth):

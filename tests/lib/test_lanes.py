@@ -3,14 +3,13 @@
 import random
 import shutil
 from itertools import combinations
-from types import MethodType
 
 import pytest
 from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
 
 from neardecode.lib.lanes import LaneGather, LaneSpread, LaneTest
-from neardecode_testbench.drive.prove import ProofError, prove
+from neardecode_testbench.drive.prove import ProofError, prove, with_bug
 from neardecode_testbench.scenarios.properties.lanes import LaneRepairProperties
 
 
@@ -131,15 +130,7 @@ def does_not_move_in_the_second_group(gather, m):
     [stays_on_the_first_lane, takes_the_lane_below, does_not_move_in_the_second_group],
 )
 def test_a_broken_gather_breaks_its_proof(bug):
-    gather = LaneGather(8, 2, 1)
-    sound = gather.elaborate
-
-    def elaborate(self, platform):
-        m = sound(platform)
-        bug(self, m)
-        return m
-
-    gather.elaborate = MethodType(elaborate, gather)
+    gather = with_bug(LaneGather(8, 2, 1), bug)
     with pytest.raises(ProofError) as caught:
         prove(LaneRepairProperties(LaneSpread(8, 2, 1), gather, 2, 1), 2, "bmc")
     assert caught.value.messages == ("every bit arrives",)

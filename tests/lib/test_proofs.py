@@ -1,12 +1,11 @@
 """The cells' properties hold for all time, and each is broken by a cell with a bug."""
 
 import shutil
-from types import MethodType
 
 import pytest
 from amaranth.hdl import Signal
 
-from neardecode_testbench.drive.prove import ProofError, prove
+from neardecode_testbench.drive.prove import ProofError, prove, with_bug
 from neardecode_testbench.scenarios.properties import (
     CreditLinkProperties,
     ObservedCreditPipe,
@@ -20,19 +19,6 @@ from neardecode_testbench.scenarios.properties import (
 )
 
 INDUCTION = 2
-
-
-def with_bug(cell, bug):
-    """The cell, with statements that come last and so win."""
-    sound = cell.elaborate
-
-    def elaborate(self, platform):
-        m = sound(platform)
-        bug(self, m)
-        return m
-
-    cell.elaborate = MethodType(elaborate, cell)
-    return cell
 
 
 def link(credits, depth, latency, invariants=True, **bugs):

