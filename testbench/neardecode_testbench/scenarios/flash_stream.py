@@ -4,6 +4,7 @@ A stream of pages is read as fast as the channel gives them. What is measured is
 the stripe, after rounds that are not counted: ``banks`` pages a round.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, get_args
@@ -20,7 +21,14 @@ from neardecode_testbench.drive.stimulus import Play, Sink, Source, Step, Storag
 from neardecode_testbench.scenarios.blocks.edge import read_counts
 from neardecode_testbench.scenarios.packing import Packer
 
-__all__ = ["PATTERNS", "FlashStream", "Pattern", "StreamMeasure", "measure_stream"]
+__all__ = [
+    "PATTERNS",
+    "FlashStream",
+    "Pattern",
+    "StreamMeasure",
+    "measure_stream",
+    "stream_measure",
+]
 
 Pattern = Literal["sequential", "random", "weights"]
 PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
@@ -121,16 +129,48 @@ class FlashStream:
             )
         )
         stalls = read_counts(step, "cycles", ChannelCause)
-        cycles = outcome.sinks["beats"].cycles
-        first = self.warmup * flash.banks * flash.page_beats
-        last = first + self.rounds * flash.banks * flash.page_beats
-        elapsed = cycles[last] - cycles[first]
-        utilisation = (last - first) / elapsed
-        bound = min(1.0, flash.banks * flash.page_beats / self.config.sense_cycles)
-        ratio = utilisation / bound
-        if self.pattern != "random" and ratio > LARGEST_RATIO:
-            raise ValueError(f"measured {ratio:.6f} of the bound, which cannot be exceeded")
-        return StreamMeasure(utilisation, bound, ratio, elapsed, stalls, sum(stalls.values()))
+        return stream_measure(
+            self.config,
+            outcome.sinks["beats"].cycles,
+            stalls,
+            warmup=self.warmup,
+            rounds=self.rounds,
+            bounded=self.pattern != "random",
+        )
+
+
+def stream_measure(
+    config: Config,
+    cycles: Sequence[int],
+    stalls: dict[str, int],
+    *,
+    warmup: int,
+    rounds: int,
+    bounded: bool = True,
+) -> StreamMeasure:
+    """What the cycles of a stream's beats say.
+
+    Args:
+        config: Of the channel.
+        cycles: When each beat was taken.
+        stalls: Cycles by cause.
+        warmup, rounds: Rounds of the stripe before those measured, and measured.
+        bounded: The stream finds no page in a buffer, and so cannot pass its bound.
+
+    Raises:
+        ValueError: if it did.
+    """
+    flash = config.flash
+    first = warmup * flash.banks * flash.page_beats
+    last = first + rounds * flash.banks * flash.page_beats
+    elapsed = cycles[last] - cycles[first]
+    utilisation = (last - first) / elapsed
+    ratio = utilisation / config.utilisation_bound
+    if bounded and ratio > LARGEST_RATIO:
+        raise ValueError(f"measured {ratio:.6f} of the bound, which cannot be exceeded")
+    return StreamMeasure(
+        utilisation, config.utilisation_bound, ratio, elapsed, stalls, sum(stalls.values())
+    )
 
 
 def measure_stream(stream: FlashStream, backend: Backend = "native") -> StreamMeasure:

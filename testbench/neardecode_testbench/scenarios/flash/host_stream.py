@@ -13,7 +13,7 @@ from neardecode_testbench.drive.design import Design
 from neardecode_testbench.drive.stimulus import Play, Sink, Source, Step
 from neardecode_testbench.scenarios.blocks.edge import read_counts
 from neardecode_testbench.scenarios.flash.host_port import HostPort
-from neardecode_testbench.scenarios.flash_stream import LARGEST_RATIO, StreamMeasure
+from neardecode_testbench.scenarios.flash_stream import StreamMeasure, stream_measure
 from neardecode_testbench.scenarios.packing import Packer
 
 __all__ = ["HostStream", "measure_host_stream"]
@@ -74,17 +74,9 @@ class HostStream:
         }
         log = outcome.sinks["axi__r"]
         _refuse_errors(AxiReadBeat(flash.host, flash.beat_bytes), log.payloads)
-        first = self.warmup * flash.banks * flash.page_beats
-        last = first + self.rounds * flash.banks * flash.page_beats
-        elapsed = log.cycles[last] - log.cycles[first]
-        utilisation = (last - first) / elapsed
-        bound = min(1.0, flash.banks * flash.page_beats / self.config.sense_cycles)
-        if utilisation > LARGEST_RATIO * bound:
-            raise ValueError(
-                f"measured {utilisation / bound:.6f} of the bound, which cannot be exceeded"
-            )
-        total = sum(stalls.values())
-        return StreamMeasure(utilisation, bound, utilisation / bound, elapsed, stalls, total)
+        return stream_measure(
+            self.config, log.cycles, stalls, warmup=self.warmup, rounds=self.rounds
+        )
 
 
 def _refuse_errors(layout: data.StructLayout, payloads: Sequence[int]) -> None:
