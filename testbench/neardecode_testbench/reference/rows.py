@@ -11,10 +11,29 @@ from neardecode_testbench.reference.blocks import EXPONENT_BIAS, BlockVector
 from neardecode_testbench.reference.scores import AccumulatorFormat, Scores, floored_terms
 from neardecode_testbench.reference.weights import WeightBlocks, fp16_factor
 
-__all__ = ["integer_products"]
+__all__ = ["check_blocks", "integer_products"]
 
 CHUNK_ELEMENTS = 1 << 24
 """Elements that are turned into floats at a time."""
+
+
+def check_blocks(
+    blocks: WeightBlocks, activations: BlockVector, accumulator: AccumulatorFormat
+) -> None:
+    """Refuses rows and activations that do not belong together.
+
+    Raises:
+        ValueError: if the blocks differ in number or are more than ``max_blocks``, or have
+            another number of axes.
+    """
+    if blocks.scales.ndim != 2:
+        raise ValueError(f"blocks must be (rows, blocks), not {blocks.scales.shape}")
+    if blocks.blocks != activations.blocks:
+        raise ValueError(
+            f"activations must have {blocks.blocks} blocks as the rows, not {activations.blocks}"
+        )
+    if blocks.blocks > accumulator.max_blocks:
+        raise ValueError(f"blocks must be at most {accumulator.max_blocks}, not {blocks.blocks}")
 
 
 def integer_products(
@@ -48,14 +67,7 @@ def integer_products(
         ValueError: if the blocks differ in number or are more than ``max_blocks``, or have
             another number of axes.
     """
-    if blocks.scales.ndim != 2:
-        raise ValueError(f"blocks must be (rows, blocks), not {blocks.scales.shape}")
-    if blocks.blocks != activations.blocks:
-        raise ValueError(
-            f"activations must have {blocks.blocks} blocks as the rows, not {activations.blocks}"
-        )
-    if blocks.blocks > accumulator.max_blocks:
-        raise ValueError(f"blocks must be at most {accumulator.max_blocks}, not {blocks.blocks}")
+    check_blocks(blocks, activations, accumulator)
     lead = activations.exponents.shape[:-1]
     flat = BlockVector(
         activations.elements.reshape(-1, blocks.blocks, BLOCK_ELEMENTS),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from neardecode.config.formats import BLOCK_ELEMENTS
 from neardecode_testbench.reference.blocks import EXPONENT_BIAS, BlockVector
+from neardecode_testbench.reference.rows import check_blocks
 from neardecode_testbench.reference.scores import AccumulatorFormat, Scores
 from neardecode_testbench.reference.weights import Factor, WeightBlocks, fp16_factor
 
@@ -45,14 +46,7 @@ def products(
         ValueError: if the blocks differ in number or are more than ``max_blocks``, or a width is
             too large for float64.
     """
-    if blocks.scales.ndim != 2:
-        raise ValueError(f"blocks must be (rows, blocks), not {blocks.scales.shape}")
-    if blocks.blocks != activations.blocks:
-        raise ValueError(
-            f"activations must have {blocks.blocks} blocks as the rows, not {activations.blocks}"
-        )
-    if blocks.blocks > accumulator.max_blocks:
-        raise ValueError(f"blocks must be at most {accumulator.max_blocks}, not {blocks.blocks}")
+    check_blocks(blocks, activations, accumulator)
     if accumulator.bits > EXACT_BITS:
         raise ValueError(f"accumulator bits must be at most {EXACT_BITS}, not {accumulator.bits}")
     if activations.element_bits > 16:
