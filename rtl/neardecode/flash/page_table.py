@@ -12,6 +12,7 @@ from amaranth.utils import ceil_log2
 
 from neardecode.config import Flash
 from neardecode.flash.references import References
+from neardecode.lib.one_hot import one_hot_index
 
 __all__ = ["Filled", "Kill", "PageQuery", "PageTable", "Served", "Slot", "Ticket"]
 
@@ -291,7 +292,11 @@ class PageTable(wiring.Component):
             added.eq(taken & ~self.hit),
             self.ticket.bank.eq(query.bank),
             self.ticket.place.eq(
-                Mux(self.hit, _index(found), _index(Cat((v & one).any() for v in newest)))
+                Mux(
+                    self.hit,
+                    one_hot_index(found),
+                    one_hot_index(Cat((v & one).any() for v in newest)),
+                )
             ),
             self.present.eq(
                 self.hit & Cat((v & one).any() for v in present).bit_select(self.ticket.place, 1)
@@ -331,7 +336,7 @@ class PageTable(wiring.Component):
             again_here.eq((again & granted).any()),
             self.sense_ticket.bank.eq(self.sense_bank),
             self.sense_ticket.place.eq(
-                _index(
+                one_hot_index(
                     Cat(
                         Mux(
                             again_here,
@@ -385,7 +390,7 @@ class PageTable(wiring.Component):
         m.d.comb += [
             done.eq(~self.filled.again),
             self.filled_ticket.bank.eq(self.filled.slot.bank),
-            self.filled_ticket.place.eq(_index(Cat(v.any() for v in came))),
+            self.filled_ticket.place.eq(one_hot_index(Cat(v.any() for v in came))),
             self.waiting.eq(_or(v & w for v, w in zip(valid, waits, strict=True)).any()),
         ]
         for way in range(2):
@@ -451,11 +456,3 @@ def _or(vectors) -> Value:
 
 def _any(vectors) -> Value:
     return _or(vectors).any()
-
-
-def _index(one_hot: Value) -> Value:
-    """The place of the bit that is set."""
-    bits = (len(one_hot) - 1).bit_length()
-    return Cat(
-        Cat(one_hot[i] for i in range(len(one_hot)) if i >> bit & 1).any() for bit in range(bits)
-    )

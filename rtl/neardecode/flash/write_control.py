@@ -29,7 +29,8 @@ from neardecode.flash.write_ports import (
     WriteOpen,
     host_of,
 )
-from neardecode.flash.write_units import UnitAddresses, UnitState, one_hot_index
+from neardecode.flash.write_units import UnitAddresses, UnitState
+from neardecode.lib.one_hot import one_hot_index
 
 __all__ = ["WriteControl"]
 

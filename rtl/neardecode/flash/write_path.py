@@ -32,7 +32,7 @@ from neardecode.flash.write_ports import (
     WriteOpen,
     host_of,
 )
-from neardecode.flash.write_units import one_hot_index
+from neardecode.lib.one_hot import one_hot_index
 
 __all__ = ["WritePath"]
 

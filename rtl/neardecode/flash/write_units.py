@@ -1,6 +1,6 @@
 """The units that gather and program pages: their states and their pages."""
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl import Const, Module, Signal, Value
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
@@ -8,16 +8,7 @@ from amaranth.utils import ceil_log2, exact_log2
 from neardecode.config import Flash
 from neardecode.flash.write_ports import PageAddress, host_of
 
-__all__ = ["UnitAddresses", "UnitState", "beat_mask", "one_hot_index"]
-
-
-def one_hot_index(mask: Value) -> Value:
-    """The index of the one bit of a mask that is set; zero where none is."""
-    width = len(mask)
-    return Cat(
-        (mask & sum(1 << index for index in range(width) if index >> bit & 1)).any()
-        for bit in range(ceil_log2(width))
-    )
+__all__ = ["UnitAddresses", "UnitState", "beat_mask"]
 
 
 def beat_mask(page_beats: int, first: Value, beats: Value) -> Value:

@@ -4,6 +4,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from neardecode.lib.one_hot import one_hot_index
+
 __all__ = ["RoundRobin"]
 
 
@@ -87,12 +89,7 @@ class RoundRobin(wiring.Component):
                 )
             ),
             self.grants.eq(from_grant & ~past_grant),
-            self.index.eq(
-                Cat(
-                    (self.grants & _indices_with_bit(bit, self._width)).any()
-                    for bit in range((self._width - 1).bit_length())
-                )
-            ),
+            self.index.eq(one_hot_index(self.grants)),
         ]
 
         with m.If(self.requests.any()):
@@ -108,8 +105,3 @@ class RoundRobin(wiring.Component):
 def _shifted(mask: Signal, places: int) -> Value:
     """A mask moved up within its own width."""
     return Cat(Const(0, places), mask[:-places])
-
-
-def _indices_with_bit(bit: int, width: int) -> int:
-    """The mask of the indices below ``width`` in which ``bit`` is set."""
-    return sum(1 << index for index in range(width) if index >> bit & 1)

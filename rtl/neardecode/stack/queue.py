@@ -3,9 +3,10 @@
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2, exact_log2
+from amaranth.utils import exact_log2
 
 from neardecode.config import Stack, VaultCause
+from neardecode.lib.one_hot import one_hot_index
 from neardecode.stack.command import ColumnCommand, RowCommand, RowKind
 
 __all__ = ["Access", "AccessQueue", "first_set"]
@@ -266,7 +267,7 @@ class AccessQueue(wiring.Component):
                     opening.eq((opens[place] & group).any()),
                 ]
         command = self.row_command
-        m.d.comb += command.bank.eq(Cat(_index(group), bank))
+        m.d.comb += command.bank.eq(Cat(one_hot_index(group), bank))
         with m.If(chosen.any()):
             m.d.comb += command.kind.eq(
                 Mux(opening, RowKind.ACTIVATE.value, RowKind.PRECHARGE.value)
@@ -343,11 +344,3 @@ class AccessQueue(wiring.Component):
             m.d.comb += self.cause.eq(VaultCause.TURNAROUND.value)
         with m.Else():
             m.d.comb += self.cause.eq(VaultCause.COLUMN.value)
-
-
-def _index(one_hot: Value) -> Value:
-    """The place of the only bit that is set."""
-    return Cat(
-        Cat(one_hot[place] for place in range(len(one_hot)) if place >> bit & 1).any()
-        for bit in range(ceil_log2(len(one_hot)))
-    )

@@ -1,0 +1,15 @@
+"""Which bit is set."""
+
+from amaranth.hdl import Cat, Value
+from amaranth.utils import ceil_log2
+
+__all__ = ["one_hot_index"]
+
+
+def one_hot_index(mask: Value) -> Value:
+    """The index of the one bit of a mask that is set; zero where none is."""
+    width = len(mask)
+    return Cat(
+        (mask & sum(1 << index for index in range(width) if index >> bit & 1)).any()
+        for bit in range(ceil_log2(width))
+    )
