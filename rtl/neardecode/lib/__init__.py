@@ -12,7 +12,7 @@ from .blockformat import (
 from .counters import CycleCounters, EventCounters
 from .credit import CreditInterface, CreditReceiver, CreditSender, CreditSignature
 from .fifo import StreamFIFO
-from .flit import FlitKind, FlitLayout, HeaderLayout, TrafficClass
+from .flit import FlitKind, FlitLayout, HeaderLayout
 from .pipe import CreditPipe
 from .register import RegisterSlice
 
@@ -34,7 +34,6 @@ __all__ = [
     "RegisterSlice",
     "RoundRobin",
     "StreamFIFO",
-    "TrafficClass",
     "UnpackElements",
     "UnpackFp16",
 ]

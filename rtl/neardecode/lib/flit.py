@@ -3,16 +3,7 @@
 from amaranth.lib import data, enum
 from amaranth.utils import ceil_log2
 
-__all__ = ["FlitKind", "FlitLayout", "HeaderLayout", "TrafficClass"]
-
-
-class TrafficClass(enum.Enum, shape=1):
-    """What a packet's delay costs; it travels on a virtual channel of its class."""
-
-    TOKEN = 0
-    """On the path of a token: its delay is the token's."""
-    BULK = 1
-    """Not on the path of a token: page copies, loading."""
+__all__ = ["FlitKind", "FlitLayout", "HeaderLayout"]
 
 
 class FlitKind(enum.Enum, shape=4):
