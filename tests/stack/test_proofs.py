@@ -1,13 +1,35 @@
-"""No command that the bank states allow is too early, shown for every sequence of some length."""
+"""The vault's properties, for all time, and each broken by a bug."""
+
+import shutil
+from dataclasses import replace
+from types import MethodType
+
+import pytest
 
 from neardecode.config import StackCycles
 from neardecode.stack.banks import BankStates
 from neardecode_testbench.benches.vault import TINY
-from neardecode_testbench.drive.prove import prove
+from neardecode_testbench.drive.prove import ProofError, prove
+from neardecode_testbench.scenarios.properties.access_queue import (
+    AccessQueueProperties,
+    ObservedAccessQueue,
+)
 from neardecode_testbench.scenarios.properties.bank_states import BankStatesProperties
+from neardecode_testbench.scenarios.properties.read_buffer import (
+    ObservedReadBuffer,
+    ReadBufferProperties,
+)
 
 SMALL = TINY.stack.model_copy(
-    update={"banks_a_group": 2, "pages_a_bank": 2, "page_bytes": 32, "bank_groups": 2}
+    update={
+        "banks_a_group": 2,
+        "pages_a_bank": 2,
+        "page_bytes": 32,
+        "bank_groups": 2,
+        "queue": 3,
+        "starvation_beats": 3,
+        "buffer_beats": 8,
+    }
 )
 SHORT = StackCycles(
     rcd=2,
@@ -15,7 +37,7 @@ SHORT = StackCycles(
     cl=2,
     cwl=1,
     ras=3,
-    rc=4,
+    rc=6,
     ccd_s=1,
     ccd_l=2,
     rrd=2,
@@ -23,12 +45,92 @@ SHORT = StackCycles(
     wr=1,
     wtr=1,
     rtp=2,
-    refi=100,
+    refi=10,
     rfc=4,
     rfc_bank=3,
     refresh_gap=2,
 )
 
 
+def with_bug(cell, bug):
+    """The cell, with statements that come last and so win."""
+    sound = cell.elaborate
+
+    def elaborate(self, platform):
+        m = sound(platform)
+        bug(self, m)
+        return m
+
+    cell.elaborate = MethodType(elaborate, cell)
+    return cell
+
+
+def counterexample(properties, depth=10):
+    """The statements that fail within a few cycles of the initial state."""
+    with pytest.raises(ProofError) as caught:
+        prove(properties, depth, "bmc")
+    assert caught.value.trace is not None
+    shutil.rmtree(caught.value.trace.parents[2])
+    return caught.value.messages
+
+
 def test_no_command_is_early_whatever_the_commands_before():
-    prove(BankStatesProperties(BankStates(SMALL, SHORT), SMALL, SHORT), 8, "bmc")
+    prove(BankStatesProperties(BankStates(SMALL, SHORT), SMALL, SHORT), SHORT.faw + 2)
+
+
+@pytest.mark.parametrize(
+    ("timing", "rule"), [("rc", "RC"), ("faw", "FAW"), ("wr", "WR"), ("rfc_bank", "RFC")]
+)
+def test_bank_states_of_a_timing_too_short_give_a_command_early(timing, rule):
+    shorter = replace(SHORT, **{timing: getattr(SHORT, timing) - 1})
+    properties = BankStatesProperties(BankStates(SMALL, shorter), SMALL, SHORT)
+    assert f"{rule} is kept" in counterexample(properties)
+
+
+def access_queue(bug=None):
+    queue = ObservedAccessQueue(SMALL)
+    return AccessQueueProperties(with_bug(queue, bug) if bug else queue, SMALL)
+
+
+@pytest.mark.parametrize(("mode", "depth"), [("prove", 2), ("cover", 12)])
+def test_a_queue_gives_every_beat_once_and_starves_none(mode, depth):
+    prove(access_queue(), depth, mode)
+
+
+def test_a_queue_that_takes_when_full_loses_an_access():
+    def bug(queue, m):
+        m.d.comb += queue.accesses.ready.eq(1)
+
+    assert "takes while there is room" in counterexample(access_queue(bug))
+
+
+def test_a_queue_that_forgets_passes_starves_the_oldest():
+    def bug(queue, m):
+        m.d.sync += queue.passed.eq(0)
+
+    assert "passes are counted" in counterexample(access_queue(bug))
+
+
+def test_a_queue_that_keeps_its_entries_gives_a_beat_twice():
+    def bug(queue, m):
+        m.d.sync += queue.entries[0].beat.eq(queue.entries[0].beat)
+
+    messages = counterexample(access_queue(bug))
+    assert "an access is kept as it came in, less the beats it gave" in messages
+
+
+def read_buffer(bug=None):
+    buffer = ObservedReadBuffer(SMALL)
+    return ReadBufferProperties(with_bug(buffer, bug) if bug else buffer, SMALL)
+
+
+@pytest.mark.parametrize(("mode", "depth"), [("prove", 2), ("cover", 12)])
+def test_a_place_of_the_read_buffer_is_given_out_once(mode, depth):
+    prove(read_buffer(), depth, mode)
+
+
+def test_a_read_buffer_without_a_bound_gives_a_place_out_twice():
+    def bug(buffer, m):
+        m.d.comb += buffer.page_fits.eq(1)
+
+    assert "a place is given out once" in counterexample(read_buffer(bug))

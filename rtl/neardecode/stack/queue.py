@@ -105,6 +105,7 @@ class AccessQueue(wiring.Component):
             for place in range(config.queue)
         ]
         self._count = Signal(range(config.queue + 1), name="count")
+        self._passed = Signal(range(config.starvation_beats + 1), name="passed")
         super().__init__(
             {
                 "accesses": In(stream.Signature(access)),
@@ -236,8 +237,7 @@ class AccessQueue(wiring.Component):
 
     def _count_passes(self, m: Module) -> Signal:
         """Whether too many beats have passed the oldest access."""
-        bound = self._config.starvation_beats
-        passed = Signal(range(bound + 1))
+        bound, passed = self._config.starvation_beats, self._passed
         starved = Signal()
         m.d.comb += starved.eq(passed == bound)
         with m.If(self.column_command.valid & ~self.overtakes):

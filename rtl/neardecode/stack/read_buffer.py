@@ -54,7 +54,11 @@ class ReadBuffer(wiring.Component):
 
     def __init__(self, config: Stack):
         self._config = config
-        place = unsigned(exact_log2(config.buffer_beats))
+        depth = config.buffer_beats
+        place = unsigned(exact_log2(depth))
+        self._free = Signal(range(depth + 1), init=depth, name="free")
+        self._head = Signal(place, name="head")
+        self._filled = Signal(depth, name="filled")
         super().__init__(
             {
                 "answers": In(stream.Signature(Answer())),
@@ -78,9 +82,7 @@ class ReadBuffer(wiring.Component):
             shape=unsigned(8 * config.beat_bytes), depth=depth, init=[]
         )
         store, read = memory.write_port(), memory.read_port()
-        free = Signal(range(depth + 1), init=depth)
-        head = Signal(range(depth))
-        filled = Signal(depth)
+        free, head, filled = self._free, self._head, self._filled
 
         connect(m, flipped(self.answers), orders.i)
         answer = self.answers.payload

@@ -2,7 +2,7 @@
 
 import enum
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Assert, Assume, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -49,6 +49,7 @@ class DramRules(wiring.Component):
     Parameters:
         config: The stack section of a configuration.
         cycles: The timings.
+        time_bits: Of the time, which must not wrap; a proof takes few.
 
     Members:
         row, column: In. The commands of this cycle.
@@ -67,9 +68,10 @@ class DramRules(wiring.Component):
     open: Signal
     rows: data.View
 
-    def __init__(self, config: Stack, cycles: StackCycles):
+    def __init__(self, config: Stack, cycles: StackCycles, time_bits: int = TIME_BITS):
         self._config = config
         self._cycles = cycles
+        self._time_bits = time_bits
         super().__init__(
             {
                 "row": In(RowCommand(config)),
@@ -89,19 +91,19 @@ class DramRules(wiring.Component):
         row, column = self.row, self.column
         # Nothing has happened before a time that is later than every timing.
         longest = max(vars(cycles).values()) + cycles.write_to_precharge + cycles.read_to_write
-        now = Signal(TIME_BITS, init=longest)
+        now = Signal(self._time_bits, init=longest)
         m.d.sync += now.eq(now + 1)
 
         def times(name: str, count: int) -> Array:
-            return Array(Signal(TIME_BITS, name=f"{name}_{index}") for index in range(count))
+            return Array(Signal(self._time_bits, name=f"{name}_{index}") for index in range(count))
 
         activated, closed = times("activated", banks), times("closed", banks)
         read, written = times("read", banks), times("written", banks)
         refreshed = times("refreshed", banks)
         group_column = times("group_column", config.bank_groups)
         last_activate, last_read, last_write, last_refresh = times("last", 4)
-        last_all = Signal(TIME_BITS)
-        four = [Signal(TIME_BITS, name=f"four_{place}") for place in range(4)]
+        last_all = Signal(self._time_bits)
+        four = [Signal(self._time_bits, name=f"four_{place}") for place in range(4)]
 
         def early(since: Value, wait: int) -> Value:
             return now < since + wait
@@ -175,6 +177,13 @@ class DramRules(wiring.Component):
             m.d.sync += [written[place].eq(now), last_write.eq(now)]
         with m.If(column.valid):
             m.d.sync += group_column[group].eq(now)
+        if platform == "formal":
+            kept = [*activated, *closed, *read, *written, *refreshed, *group_column, *four]
+            kept += [last_activate, last_read, last_write, last_refresh, last_all]
+            m.d.comb += [
+                Assume(~now[-1], "time does not wrap"),
+                *(Assert(each <= now, "what happened is not in the future") for each in kept),
+            ]
         return m
 
     def _overdue(self, m: Module, refreshes: Value, refreshes_all: Value, bank: Value) -> Value:

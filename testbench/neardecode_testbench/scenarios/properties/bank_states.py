@@ -10,13 +10,19 @@ from neardecode_testbench.devices.dram_rules import DramRule, DramRules
 
 __all__ = ["BankStatesProperties"]
 
+TIME_BITS = 8
+"""Enough for a proof of a hundred cycles."""
+
 
 class BankStatesProperties(Elaboratable):
     """Any commands for which the bank states say ready, against the DRAM's checker.
 
+    An induction longer than every timing closes: what happened before it is over.
+
     Args:
         states: The bank states.
-        config, cycles: What they were made with.
+        config: What they were made with.
+        cycles: The DRAM's timings.
     """
 
     def __init__(self, states: BankStates, config: Stack, cycles: StackCycles):
@@ -28,7 +34,7 @@ class BankStatesProperties(Elaboratable):
         """Free commands, held to what is ready."""
         m = Module()
         m.submodules.states = states = self.states
-        m.submodules.rules = rules = DramRules(self.config, self.cycles)
+        m.submodules.rules = rules = DramRules(self.config, self.cycles, TIME_BITS)
         row, column = states.row_command, states.column_command
         m.d.comb += [
             row.as_value().eq(AnySeq(len(row.as_value()))),
@@ -61,6 +67,7 @@ class BankStatesProperties(Elaboratable):
                 ),
                 "columns are ready",
             ),
+            Assert(rules.open == states.open, "both know which banks are open"),
             *(
                 Assert(~rules.broken[rule.value], f"{rule.name} is kept")
                 for rule in DramRule
