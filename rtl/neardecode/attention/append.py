@@ -138,5 +138,7 @@ class KvAppender(wiring.Component):
                     ]
                     m.d.comb += self.places.ready.eq(last_beat)
                     m.next = "Gather"
-            m.d.comb += self.idle.eq(machine.ongoing("Gather") & (slot == 0) & ~begun & ~self.places.valid)
+            m.d.comb += self.idle.eq(
+                machine.ongoing("Gather") & (slot == 0) & ~begun & ~self.places.valid
+            )
         return m

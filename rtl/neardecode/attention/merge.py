@@ -162,9 +162,7 @@ class AttentionMerge(wiring.Component):
                     & (phase != Phase.MAXIMA)
                     & others([each.i for each in merges], index, "ready")
                 ),
-                element.values[0].eq(
-                    Mux(phase == Phase.TOTALS, one.total, sum_.values[index])
-                ),
+                element.values[0].eq(Mux(phase == Phase.TOTALS, one.total, sum_.values[index])),
                 element.part_last.eq(last_part),
                 element.last.eq((phase == Phase.SUMS) & last),
             ]
@@ -189,9 +187,7 @@ class AttentionMerge(wiring.Component):
             m.d.comb += [found.saturated.eq(sum_.saturated), found.error.eq(sum_.error)]
         with m.Else():
             m.d.comb += [
-                found.saturated.eq(
-                    partial.clamped | Cat(one.saturated for one in partial.vectors)
-                ),
+                found.saturated.eq(partial.clamped | Cat(one.saturated for one in partial.vectors)),
                 found.error.eq(partial.error),
             ]
         m.d.comb += [
@@ -199,9 +195,7 @@ class AttentionMerge(wiring.Component):
             faults.i.payload.eq(so_far.as_value() | found.as_value()),
         ]
         with m.If(moves):
-            m.d.sync += so_far.eq(
-                Mux(faults.i.valid, 0, so_far.as_value() | found.as_value())
-            )
+            m.d.sync += so_far.eq(Mux(faults.i.valid, 0, so_far.as_value() | found.as_value()))
         outputs = [finish.o for finish in finishes]
         word = self.words.payload
         ends = outputs[0].payload.last

@@ -81,8 +81,6 @@ class QueryStore(wiring.Component):
         m.d.sync += [
             load_half.eq(load_half ^ loaded),
             give_half.eq(give_half ^ gone),
-            filled.eq(
-                (filled | Mux(loaded, 1 << load_half, 0)) & ~Mux(gone, 1 << give_half, 0)
-            ),
+            filled.eq((filled | Mux(loaded, 1 << load_half, 0)) & ~Mux(gone, 1 << give_half, 0)),
         ]
         return m

@@ -228,9 +228,7 @@ class AttentionUnit(wiring.Component):
         partial = self.partials.payload
         m.d.comb += [
             slice_.probabilities.valid.eq(Cat(each.valid for each in weights).all()),
-            self.partials.valid.eq(
-                Cat(each.valid for each in partials).all() & ended.o.valid
-            ),
+            self.partials.valid.eq(Cat(each.valid for each in partials).all() & ended.o.valid),
             ended.o.ready.eq(self.partials.valid & self.partials.ready),
             partial.clamped.eq(ended.o.payload.clamped),
             partial.error.eq(ended.o.payload.error),

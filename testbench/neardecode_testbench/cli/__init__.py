@@ -22,6 +22,7 @@ def main() -> None:
         bench_ecc,
         bench_flash,
         bench_link,
+        bench_attention,
         bench_mac,
         bench_softmax,
         config,

@@ -6,10 +6,10 @@ The newest token's queries meet the keys and values of all tokens so far, which 
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from amaranth.hdl import Shape
 from amaranth.utils import exact_log2
 from numpy.typing import NDArray
 
@@ -38,6 +38,7 @@ from neardecode_testbench.reference.integer.attention import (
     BlockCache,
     ContextSplit,
 )
+from neardecode_testbench.reference.integer.decoder import IntegerDecoder, IntegerState
 from neardecode_testbench.reference.pages import pack_rows
 from neardecode_testbench.reference.scores import AccumulatorFormat
 from neardecode_testbench.scenarios.blocks.edge import FULL_RATE, CheckError, Pacing
@@ -49,6 +50,7 @@ __all__ = [
     "LayerContext",
     "attend",
     "attention_config",
+    "decoder_context",
     "measure_attention",
     "random_context",
 ]
@@ -59,10 +61,12 @@ DRAIN_CYCLES = 600
 """Far more than what a vault has taken needs to be written."""
 
 
-def attention_config(config: Config, group: int, head_size: int) -> Config:
+def attention_config(
+    config: Config, group: int, head_size: int, most_rows: int = LARGEST_TILE_ROWS
+) -> Config:
     """A configuration whose slices attend for a group of query heads of one size.
 
-    A tile is as many whole pages as come near `LARGEST_TILE_ROWS` rows.
+    A tile is as many whole pages as ``most_rows`` rows fill, but at least one.
 
     Raises:
         pydantic.ValidationError: if it does not fit together.
@@ -71,7 +75,7 @@ def attention_config(config: Config, group: int, head_size: int) -> Config:
     layout = config.kv_layout
     beats = head_size // layout.format.element_bytes // layout.blocks_a_beat
     alone = layout.element_beats // np.gcd(layout.element_beats, beats)
-    rows = int(alone * max(1, LARGEST_TILE_ROWS // alone))
+    rows = int(alone * max(1, most_rows // alone))
     compute = {
         **tables["compute"],
         "formats": ("MXINT8",),
@@ -136,6 +140,35 @@ def random_context(
     return LayerContext(queries, *caches)
 
 
+class _Enough(Exception):
+    """The layer has been computed."""
+
+
+def decoder_context(decoder: IntegerDecoder, tokens: Sequence[int], layer: int) -> LayerContext:
+    """What a layer of a model is given when it reads tokens one after the other.
+
+    Args:
+        decoder: The exact integer decoder.
+        tokens: Ids.
+        layer: Which layer.
+    """
+    found: dict[str, BlockVector] = {}
+
+    def keep(number: int, name: str, value: object) -> None:
+        if number == layer and isinstance(value, BlockVector):
+            found[name] = value
+            if name == "value":
+                raise _Enough
+
+    with suppress(_Enough):
+        decoder.forward(tokens, IntegerState(decoder.shape), keep)
+    size = (decoder.shape.kv_heads, decoder.shape.head_size)
+    keys, values = BlockCache(*size), BlockCache(*size)
+    keys.append(found["key"])
+    values.append(found["value"])
+    return LayerContext(found["query"][-1:], keys, values)
+
+
 def attend(
     config: Config, split: ContextSplit, context: LayerContext
 ) -> tuple[Attended, Counter[str]]:
@@ -158,7 +191,7 @@ class AttentionMeasure:
 
     Attributes:
         values: Partials' maxima and totals, weighted sums and words, each compared.
-        cycles: From the first command to the last word.
+        cycles: From the offer of the first command to the last word.
         appending: Cycles in which the rows were written.
         window: From the first beat that a unit took to its last, the longest of all units.
         beats: Beats that all units took.
@@ -185,10 +218,7 @@ def part_counts(step: Step, port: str, causes, parts: int) -> list[dict[str, int
     mask = (1 << COUNT_BITS) - 1
     width = COUNT_BITS * len(causes)
     return [
-        {
-            cause.name: bits >> part * width + COUNT_BITS * cause.value & mask
-            for cause in causes
-        }
+        {cause.name: bits >> part * width + COUNT_BITS * cause.value & mask for cause in causes}
         for part in range(parts)
     ]
 
@@ -256,9 +286,7 @@ class AttentionLayer:
         """Parts that hold tokens."""
         return sum(len(members) > 0 for members in self._members)
 
-    def _play(
-        self, step: Step, sources: list[tuple[str, list[int]]], sinks: list[Sink]
-    ) -> Outcome:
+    def _play(self, step: Step, sources: list[tuple[str, list[int]]], sinks: list[Sink]) -> Outcome:
         beat_bytes = self.config.flash.beat_bytes
         paced = [Source(name, given, self.pacing.stalls(name)) for name, given in sources if given]
         total = sum(len(source.payloads) for source in paced) + sum(sink.count for sink in sinks)
@@ -377,9 +405,7 @@ class AttentionLayer:
         word = Packer(AttentionWords(config)).pack
         size, group = config.compute.head_elements, context.group
         sinks: list[Sink] = []
-        groups = [
-            slice(head * group, (head + 1) * group) for head in range(context.keys.kv_heads)
-        ]
+        groups = [slice(head * group, (head + 1) * group) for head in range(context.keys.kv_heads)]
         for part in range(self.used):
             partials, sums = [], []
             for head, heads in enumerate(groups):
@@ -421,19 +447,16 @@ class AttentionLayer:
             ("vault_cycles", VaultCause),
         ):
             counts = part_counts(step, port, causes, parts)
-            every[port] = {
-                cause.name: sum(one[cause.name] for one in counts) for cause in causes
-            }
+            every[port] = {cause.name: sum(one[cause.name] for one in counts) for cause in causes}
             totals = {sum(one.values()) for one in counts}
             if totals != {outcome.cycles}:
                 raise CheckError(f"{port}: counts of {totals} cycles, not {outcome.cycles}")
         bits = step(Probe({}, ["windows"])).outputs["windows"]
         windows = [bits >> COUNT_BITS * part & (1 << COUNT_BITS) - 1 for part in range(parts)]
         beats = every["cycles"]["BUSY"]
-        starts = [outcome.sources[f"commands__{part}"][0] for part in range(self.used)]
         return AttentionMeasure(
             values=values,
-            cycles=outcome.sinks["words"].cycles[-1] + 1 - min(starts),
+            cycles=outcome.sinks["words"].cycles[-1] + 1 - outcome.start,
             appending=appending,
             window=max(windows),
             beats=beats,
@@ -445,9 +468,7 @@ class AttentionLayer:
         )
 
 
-def measure_attention(
-    scenario: AttentionLayer, backend: Backend = "native"
-) -> AttentionMeasure:
+def measure_attention(scenario: AttentionLayer, backend: Backend = "native") -> AttentionMeasure:
     """Measures a layer's attention in vaults."""
     config = scenario.config
     design = Design(AttentionBench, (config, scenario.split.parts, config.kv.tiles_ahead))
