@@ -1,1 +1,1 @@
-"""Attention beside a memory: keys and values stream out of it once for all heads that share them."""
+"""Attention beside a memory: keys and values stream out once for all heads that share them."""

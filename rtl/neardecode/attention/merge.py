@@ -2,8 +2,7 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, enum, stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
-from amaranth.utils import ceil_log2
+from amaranth.lib.wiring import In, Out
 
 from neardecode.attention.layouts import AttentionPartial
 from neardecode.attention.unit import others
@@ -135,14 +134,13 @@ class AttentionMerge(wiring.Component):
             ]
         with m.If(moves):
             m.d.sync += part.eq(Mux(last_part, 0, part + 1))
-            with m.If(last_part):
-                with m.Switch(phase):
-                    with m.Case(Phase.MAXIMA):
-                        m.d.sync += phase.eq(Phase.TOTALS)
-                    with m.Case(Phase.TOTALS):
-                        m.d.sync += phase.eq(Phase.SUMS)
-                    with m.Default(), m.If(last):
-                        m.d.sync += phase.eq(Phase.MAXIMA)
+            with m.If(last_part), m.Switch(phase):
+                with m.Case(Phase.MAXIMA):
+                    m.d.sync += phase.eq(Phase.TOTALS)
+                with m.Case(Phase.TOTALS):
+                    m.d.sync += phase.eq(Phase.SUMS)
+                with m.Default(), m.If(last):
+                    m.d.sync += phase.eq(Phase.MAXIMA)
 
         for index, (merge, finish) in enumerate(zip(merges, finishes, strict=True)):
             m.submodules[f"merge_{index}"] = merge

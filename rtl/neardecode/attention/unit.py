@@ -19,7 +19,6 @@ from neardecode.config import (
     AttentionCause,
     BlockFormat,
     Config,
-    SliceCause,
 )
 from neardecode.lib.counters import CycleCounters
 from neardecode.lib.fifo import StreamFIFO
@@ -47,9 +46,8 @@ class AttentionUnit(wiring.Component):
     sums while those of the next command grow.
 
     Rate: a beat a cycle, for ``2 * pages * page_beats`` beats, where the memory gives so many and
-    tiles are longer than `MacSlice.latency` + `Softmax.latency` + 3. A lone command's last tile of
-    values waits for its largest score: from its last beat of keys, where there is one tile, or
-    the tile before's last beat of values, `lone_latency` at most.
+    tiles are longer than `turn`. A lone command's last values wait for their largest score, `turn`
+    cycles from the last beat that was taken before them.
 
     Parameters:
         config: A configuration.
@@ -90,7 +88,7 @@ class AttentionUnit(wiring.Component):
         self._sequence = TileSequence(config, address_bits, ahead)
         self._cycles = CycleCounters(AttentionCause)
         compute = config.compute
-        counts = CycleCounters(SliceCause).counts.shape()
+        self._slice = MacSlice(config, address_bits)
         super().__init__(
             {
                 "commands": In(stream.Signature(AttentionCommand(config, address_bits))),
@@ -102,15 +100,20 @@ class AttentionUnit(wiring.Component):
                 "throttle": In(range(THROTTLE_CYCLES + 1)),
                 "counting": In(1),
                 "cycles": Out(self._cycles.counts.shape()),
-                "slice_cycles": Out(counts),
+                "slice_cycles": self._slice.signature.members["cycles"],
             }
         )
+
+    @property
+    def turn(self) -> int:
+        """Cycles from a tile's last beat of keys to its first of elements of values."""
+        return self._slice.latency + Softmax.latency + 1
 
     def elaborate(self, platform) -> Module:
         """Steps to commands, results to scores, probabilities back."""
         m = Module()
         m.submodules.sequence = sequence = self._sequence
-        m.submodules.slice = slice_ = MacSlice(self._config, self._address_bits)
+        m.submodules.slice = slice_ = self._slice
         m.submodules.queries = queries = QueryStore(self._config)
         softmaxes = [Softmax(self._config) for _ in range(self._config.compute.vectors)]
         for index, softmax in enumerate(softmaxes):
@@ -248,9 +251,9 @@ class AttentionUnit(wiring.Component):
         """One cause a cycle."""
         m.submodules.cycle_counters = counters = self._cycles
         cause = counters.cause
-        # Commands whose sums have not all left, and tiles whose last beat has not come.
-        count = len(self.commands.payload.rows) + 2
-        open_rows, open_pages = Signal(8), Signal(count)
+        # Commands whose sums have not all left, and pages whose last beat has not come.
+        open_rows = Signal(8)
+        open_pages = Signal(len(self.commands.payload.rows) + 8)
         sums = self.sums
         last = sums.payload.element == self._config.compute.head_elements - 1
         begun = self.commands.valid & self.commands.ready

@@ -140,7 +140,7 @@ def random_context(
     return LayerContext(queries, *caches)
 
 
-class _Enough(Exception):
+class _LayerDoneError(Exception):
     """The layer has been computed."""
 
 
@@ -158,9 +158,9 @@ def decoder_context(decoder: IntegerDecoder, tokens: Sequence[int], layer: int) 
         if number == layer and isinstance(value, BlockVector):
             found[name] = value
             if name == "value":
-                raise _Enough
+                raise _LayerDoneError
 
-    with suppress(_Enough):
+    with suppress(_LayerDoneError):
         decoder.forward(tokens, IntegerState(decoder.shape), keep)
     size = (decoder.shape.kv_heads, decoder.shape.head_size)
     keys, values = BlockCache(*size), BlockCache(*size)
