@@ -88,7 +88,6 @@ def attention_config(
             **tables,
             "compute": compute,
             "vector": {**tables["vector"], "tile_rows": rows},
-            "flash": {**tables["flash"], "host": None, "repair": None, "ecc": None},
             # The widest flit: the slice's results stay beside it.
             "fabric": {**tables["fabric"], "payload_bits": 512},
         }
@@ -248,16 +247,16 @@ class AttentionLayer:
         config, split = self.config, self.split
         stack = config.stack
         assert stack is not None
-        self._address_bits = exact_log2(stack.pages)
+        self.address_bits = exact_log2(stack.pages)
         tokens = self.context.keys.positions
         self._members = [split.members(part, tokens) for part in range(split.parts)]
-        self._map = KvMap(
+        self.kv_map = KvMap(
             config.kv_layout,
             config.compute.head_elements,
             self.context.keys.kv_heads,
             len(self._members[0]),
         )
-        last = self._map.base(self.layer + 1, 0, False)
+        last = self.kv_map.base(self.layer + 1, 0, False)
         if last > stack.pages:
             raise ValueError(f"{last} pages of keys and values do not fit {stack.pages} of a vault")
         self.memories = [
@@ -270,12 +269,12 @@ class AttentionLayer:
         Raises:
             CheckError: if a value is not the reference's, or a timing of the DRAM was broken.
         """
-        appended = self._play(step, self._appends(), [])
+        appended = self._play(step, self.appends(), [])
         if not self._idle(step):
             raise CheckError("rows were not all written")
-        self._check_image()
-        sinks, values = self._expected()
-        outcome = self._play(step, self._asks(), sinks)
+        self.check_image()
+        sinks, values = self.expected()
+        outcome = self._play(step, self.asks(), sinks)
         found = self._measure(step, outcome, values, appended.cycles - DRAIN_CYCLES)
         if step(Probe({}, ["violated"])).outputs["violated"]:
             raise CheckError("timings of the DRAM were broken")
@@ -290,7 +289,7 @@ class AttentionLayer:
         beat_bytes = self.config.flash.beat_bytes
         paced = [Source(name, given, self.pacing.stalls(name)) for name, given in sources if given]
         total = sum(len(source.payloads) for source in paced) + sum(sink.count for sink in sinks)
-        pages = self.rounds * self._map.base(1, 0, False) * self.config.flash.page_beats
+        pages = self.rounds * self.kv_map.base(1, 0, False) * self.config.flash.page_beats
         outcome = step(
             Play(
                 sources=paced,
@@ -320,9 +319,9 @@ class AttentionLayer:
         idle = step(Probe({}, ["idle"])).outputs["idle"]
         return idle == (1 << self.split.parts) - 1
 
-    def _appends(self) -> list[tuple[str, list[int]]]:
+    def appends(self) -> list[tuple[str, list[int]]]:
         """Every row, token by token, head by head, the key first."""
-        place = Packer(RowPlace(self.config, self._address_bits)).pack
+        place = Packer(RowPlace(self.config, self.address_bits)).pack
         block = Packer(ScaledBlock(KV_BITS)).pack
         found = []
         caches = (self.context.keys, self.context.values)
@@ -332,7 +331,7 @@ class AttentionLayer:
             for row, token in enumerate(members):
                 for head, pair in enumerate(heads):
                     for value, vectors in enumerate(pair):
-                        page, beat = self._map.place(self.layer, head, bool(value), row)
+                        page, beat = self.kv_map.place(self.layer, head, bool(value), row)
                         places.append(place({"page": page, "beat": beat}))
                         blocks += [
                             block({"elements": elements, "exponent": exponent})
@@ -343,23 +342,24 @@ class AttentionLayer:
             found += [(f"places__{part}", places), (f"blocks__{part}", blocks)]
         return found
 
-    def _check_image(self) -> None:
+    def check_image(self) -> None:
         """The vaults hold what the reference's packer gives, and nothing else."""
         for part, members in enumerate(self._members):
             image = np.zeros_like(self.memories[part])
             for head in range(self.context.keys.kv_heads):
                 for value, cache in enumerate((self.context.keys, self.context.values)):
                     rows = pack_rows(
-                        cache.head(head)[members], self._map.layout, self._map.beats_a_row
+                        cache.head(head)[members], self.kv_map.layout, self.kv_map.beats_a_row
                     )
-                    base = self._map.base(self.layer, head, bool(value))
+                    base = self.kv_map.base(self.layer, head, bool(value))
                     image[base : base + len(rows)] = rows
             wrong = int((image != self.memories[part]).sum())
             if wrong:
                 raise CheckError(f"part {part}: {wrong} bytes of keys and values are wrong")
 
-    def _asks(self) -> list[tuple[str, list[int]]]:
-        command = Packer(AttentionCommand(self.config, self._address_bits)).pack
+    def asks(self) -> list[tuple[str, list[int]]]:
+        """Commands and queries of every part that holds tokens."""
+        command = Packer(AttentionCommand(self.config, self.address_bits)).pack
         block = Packer(ActivationBlock(self.config.compute)).pack
         queries, group = self.context.queries[0], self.context.group
         kv_heads = range(self.context.keys.kv_heads)
@@ -380,8 +380,8 @@ class AttentionLayer:
             commands = [
                 command(
                     {
-                        "keys": self._map.base(self.layer, head, False),
-                        "values": self._map.base(self.layer, head, True),
+                        "keys": self.kv_map.base(self.layer, head, False),
+                        "values": self.kv_map.base(self.layer, head, True),
                         "rows": len(self._members[part]),
                         "tag": head,
                     }
@@ -394,7 +394,7 @@ class AttentionLayer:
             ]
         return found
 
-    def _expected(self) -> tuple[list[Sink], int]:
+    def expected(self) -> tuple[list[Sink], int]:
         """What every stream shall give, and how many values that is."""
         config, context = self.config, self.context
         found, clamped = attend(config, self.split, context)
