@@ -1,13 +1,13 @@
 """neardecode bench attention: a layer's attention beside its memory, bit for bit."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from pydantic import ValidationError
 from rich.table import Table
 
-from neardecode.config import BlockFormat, Config, load
+from neardecode.config import BlockFormat, Config, Host, load
 from neardecode_testbench.cli.bench import commands
 from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.cli.output import JsonOption, check_writable, console, write_json
@@ -27,9 +27,15 @@ from neardecode_testbench.scenarios.attention_layer import (
     decoder_context,
     measure_attention,
 )
+from neardecode_testbench.scenarios.attention_tiers import (
+    Endurance,
+    TieredLayer,
+    measure_tiers,
+)
 from neardecode_testbench.scenarios.blocks.edge import CheckError
 
 RANDOM = "random"
+Placement = Literal["stack", "flash", "tiered"]
 
 
 @commands.command()
@@ -49,6 +55,15 @@ def attention(
         Path | None, typer.Option(metavar="FILE", help="Any Llama-architecture GGUF file.")
     ] = None,
     config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="Configuration.")] = "stack",
+    kv: Annotated[
+        Placement | None, typer.Option(help="stack, flash or tiered; default: the config's.")
+    ] = None,
+    hot_pages: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Newest pages that stay in the vault, tiered; or the config's."
+        ),
+    ] = None,
     backend: Annotated[Backend, typer.Option(help=f"One of: {', '.join(BACKENDS)}.")] = "native",
     json: JsonOption = None,
 ) -> None:
@@ -60,7 +75,10 @@ def attention(
 
     Example: `neardecode bench attention --tokens 512 --vaults 4 --json attention.json`
 
-    Example: `neardecode bench attention --tokens 2048 --layer 15`
+    With `--kv flash` the pages are evicted to a flash channel through its AXI port and attended to
+    there; with `--kv tiered` all but the newest are.
+
+    Example: `neardecode bench attention --kv tiered --hot-pages 3`
     """
     check_writable(json)
     settings = load(config)
@@ -74,26 +92,30 @@ def attention(
         raise InputError(f"--tokens {tokens}: text and context have {min(len(ids), shape.context)}")
     if vaults > settings.stack.vaults:
         raise InputError(f"--vaults {vaults}: the configuration has {settings.stack.vaults}")
-    settings = _made(settings, shape.group, shape.head_size)
+    settings = _made(settings, kv, hot_pages, shape.group, shape.head_size)
+    if settings.kv.placement != "stack" and (vaults, turn) != (1, 1):
+        raise InputError("--vaults, --turn: with flash there is one vault and one channel")
     decoder.compute, decoder.vector = settings.compute, settings.vector
+    context = decoder_context(decoder, ids[:tokens], layer)
+    placement = settings.kv.placement
+    endurance: Endurance | None = None
     try:
-        scenario = AttentionLayer(
-            settings,
-            ContextSplit(vaults, turn),
-            decoder_context(decoder, ids[:tokens], layer),
-        )
-    except ValueError as error:
-        raise InputError(str(error)) from None
-    try:
-        measured = measure_attention(scenario, backend)
+        if placement == "stack":
+            measured = measure_attention(
+                AttentionLayer(settings, ContextSplit(vaults, turn), context), backend
+            )
+        else:
+            measured, endurance = measure_tiers(TieredLayer(settings, context), backend)
     except CheckError as error:
         raise InputError(f"not as the integer reference: {error}") from None
+    except ValueError as error:
+        raise InputError(str(error)) from None
     if not (0 < measured.utilisation <= 1 and 0 < measured.lane_occupancy <= 1):
         raise InputError(f"measured a utilisation of {measured.utilisation}, which cannot be")
     quiet = json is not None and str(json) == "-"
     if not quiet:
-        title = f"{gguf or model}, layer {layer}, {tokens} tokens, {vaults} vaults"
-        _print(title, measured)
+        title = f"{gguf or model}, layer {layer}, {tokens} tokens, {placement}, {vaults} vaults"
+        _print(title, measured, endurance)
     write_json(
         json,
         {
@@ -105,6 +127,9 @@ def attention(
             "turn": turn,
             "tile_rows": settings.vector.tile_rows,
             "differences": 0,
+            "kv": placement,
+            "hot_pages": settings.kv.hot_pages if placement == "tiered" else None,
+            "endurance": None if endurance is None else vars(endurance),
             **vars(measured),
         },
     )
@@ -126,14 +151,27 @@ def _decoder(path: Path | None) -> tuple[IntegerDecoder, list[int]]:
         raise InputError(f"{path}: {error}") from None
 
 
-def _made(settings: Config, group: int, head_size: int) -> Config:
+def _made(
+    settings: Config, kv: str | None, hot_pages: int | None, group: int, head_size: int
+) -> Config:
+    """The configuration with what the options say."""
+    tables = settings.model_dump()
+    if kv is not None:
+        tables["kv"]["placement"] = kv
+    if hot_pages is not None:
+        if tables["kv"]["placement"] != "tiered":
+            raise InputError("--hot-pages: only where --kv is tiered")
+        tables["kv"]["hot_pages"] = hot_pages
+    if tables["kv"]["placement"] != "stack" and settings.flash.host is None:
+        # What evicts pages writes them as a host does.
+        tables["flash"]["host"] = Host().model_dump()
     try:
-        return attention_config(settings, group, head_size)
+        return attention_config(Config.model_validate(tables), group, head_size)
     except ValidationError as error:
         raise InputError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
 
 
-def _print(title: str, measured: AttentionMeasure) -> None:
+def _print(title: str, measured: AttentionMeasure, endurance: Endurance | None) -> None:
     table = Table(title=title, title_justify="left")
     table.add_column("what")
     table.add_column("figure", justify="right")
@@ -159,4 +197,8 @@ def _print(title: str, measured: AttentionMeasure) -> None:
         ("memories", named(measured.memory_causes)),
     ):
         table.add_row(what, figure)
+    if endurance is not None:
+        table.add_row("pages written to flash", f"{endurance.pages:,}")
+        table.add_row("blocks erased", f"{endurance.erases:,}")
+        table.add_row("cycles of evicting", f"{endurance.cycles:,}")
     console.print(table)
