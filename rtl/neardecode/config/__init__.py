@@ -1,6 +1,7 @@
 """Frozen, validated parameters of the hardware; the only package that everything may import."""
 
 from neardecode.config.causes import (
+    AttentionCause,
     ChannelCause,
     ChannelEvent,
     LinkCause,
@@ -17,6 +18,7 @@ from neardecode.config.compute import Compute
 from neardecode.config.fabric import Fabric
 from neardecode.config.flash import Ecc, Flash, Host, Repair
 from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat, PageLayout, page_layout
+from neardecode.config.kv import Kv, KvMap
 from neardecode.config.link import Protection
 from neardecode.config.models import TAG_BITS, Config, Decode
 from neardecode.config.presets import PRESETS
@@ -28,6 +30,7 @@ __all__ = [
     "BLOCK_ELEMENTS",
     "PRESETS",
     "TAG_BITS",
+    "AttentionCause",
     "BlockFormat",
     "ChannelCause",
     "ChannelEvent",
@@ -41,6 +44,8 @@ __all__ = [
     "Heat",
     "HeatConstants",
     "Host",
+    "Kv",
+    "KvMap",
     "LinkCause",
     "PageLayout",
     "ProtectedLinkCause",

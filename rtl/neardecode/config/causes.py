@@ -8,6 +8,7 @@ are the busy ones plus the sum of the stalls, without remainder.
 import enum
 
 __all__ = [
+    "AttentionCause",
     "ChannelCause",
     "ChannelEvent",
     "LinkCause",
@@ -211,3 +212,22 @@ class VaultEvent(enum.Enum):
     """Cycles in which refresh ran at twice the rate."""
     THROTTLED = 6
     """Cycles in which the reader was to rest because of the heat."""
+
+
+class AttentionCause(enum.Enum):
+    """Attention beside a memory; busy is a beat of keys or values taken."""
+
+    BUSY = 0
+    """A beat of a page was taken."""
+    QUERIES = 1
+    """A beat waited, and the queries of a tile had not come."""
+    OUTPUT = 2
+    """A beat waited, and a partial or a sum was not taken."""
+    SOFTMAX = 3
+    """A beat waited for its tile's command or probabilities, or for room for its scores."""
+    MEMORY = 4
+    """Rows were to be read, and no beat had come."""
+    RESULTS = 5
+    """All was read, and softmax or sums were under way."""
+    IDLE = 6
+    """Nothing was asked."""

@@ -13,6 +13,7 @@ from neardecode.config.compute import Compute
 from neardecode.config.fabric import Fabric
 from neardecode.config.flash import Flash
 from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat, PageLayout
+from neardecode.config.kv import Kv
 from neardecode.config.section import Section
 from neardecode.config.stack import HeatConstants, Stack, StackCycles
 from neardecode.config.vector import Vector
@@ -50,6 +51,8 @@ class Config(Section):
     """Routers and links."""
     decode: Decode = Decode()
     """Defaults of the decode command."""
+    kv: Kv = Kv()
+    """The KV cache."""
     stack: Stack | None = None
     """DRAM vaults; without it there are none."""
 

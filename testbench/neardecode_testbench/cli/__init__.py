@@ -20,6 +20,7 @@ def main() -> None:
         area,
         bench,
         bench_allreduce,
+        bench_attention,
         bench_ecc,
         bench_fabric,
         bench_flash,

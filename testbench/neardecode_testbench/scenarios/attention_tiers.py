@@ -1,0 +1,230 @@
+"""A layer's attention where its cold pages, or all of them, lie in flash.
+
+Rows are appended in a vault; then pages are evicted, one after another, in the order of their
+addresses; then both tiers are attended to at once, as two parts of the context.
+"""
+
+from dataclasses import dataclass
+
+from amaranth.utils import exact_log2
+
+from neardecode.attention.evict import Eviction
+from neardecode.attention.layouts import AttentionCommand
+from neardecode.attention.tiles import tile_pages
+from neardecode.config import AttentionCause, ChannelCause, Config, SliceCause, VaultCause
+from neardecode_testbench.devices.attention_tiers import AttentionTiers
+from neardecode_testbench.drive.backends import Backend, simulate
+from neardecode_testbench.drive.design import Design
+from neardecode_testbench.drive.stimulus import Outcome, Play, Probe, Sink, Source, Step, Storage
+from neardecode_testbench.reference.integer.attention import ContextSplit
+from neardecode_testbench.scenarios.attention_layer import (
+    COUNT_BITS,
+    DRAIN_CYCLES,
+    AttentionLayer,
+    AttentionMeasure,
+    LayerContext,
+    part_counts,
+)
+from neardecode_testbench.scenarios.blocks.edge import (
+    FULL_RATE,
+    CheckError,
+    Pacing,
+    check_sink,
+    read_counts,
+)
+from neardecode_testbench.scenarios.flash.host_port import HostPort
+from neardecode_testbench.scenarios.packing import Packer
+
+__all__ = ["Endurance", "TieredLayer", "measure_tiers"]
+
+FLASH, VAULT = 0, 1
+
+
+@dataclass(frozen=True)
+class Endurance:
+    """What the flash was written.
+
+    Attributes:
+        pages: Pages written.
+        erases: Blocks erased.
+        cycles: From the first page's offer to the last one's response.
+    """
+
+    pages: int
+    erases: int
+    cycles: int
+
+
+class TieredLayer:
+    """Appends a context to a vault, evicts pages to flash, attends to both.
+
+    Args:
+        config: Of `attention_config`, with a stack and ``flash.host``.
+        context: What to append and attend to.
+        pacing: Of the streams at the edge.
+
+    Raises:
+        ValueError: if it does not fit, or the placement leaves nothing in flash.
+    """
+
+    def __init__(self, config: Config, context: LayerContext, pacing: Pacing = FULL_RATE):
+        tokens = context.keys.positions
+        self.config, self.context, self.pacing = config, context, pacing
+        # In one vault first: the regions are the same in both tiers.
+        self._whole = AttentionLayer(config, ContextSplit(1), context, pacing=pacing)
+        self._map = self._whole.kv_map
+        pages = self._map.region_pages
+        tile = tile_pages(config)
+        if config.kv.placement == "tiered":
+            cold = (pages - config.kv.hot_pages) // tile * tile
+            rows = cold * self._map.layout.element_beats // self._map.beats_a_row
+            if not 0 < rows < tokens <= 2 * rows:
+                raise ValueError(
+                    f"kv.hot_pages must leave at least half of {tokens} tokens in flash and some in"
+                    f" the vault, not {config.kv.hot_pages}: {rows} would be in flash"
+                )
+            self.cold, self.rows = cold, (rows, tokens - rows)
+            split = ContextSplit(2, rows)
+        elif config.kv.placement == "flash":
+            self.cold, self.rows = pages, (tokens,)
+            split = ContextSplit(1)
+        else:
+            raise ValueError("kv.placement must be flash or tiered, not stack")
+        self._split = AttentionLayer(config, split, context, pacing=pacing)
+        # In flash the cold pages of one region follow those of the one before without a hole:
+        # a block takes its pages in their order.
+        regions = range(2 * context.keys.kv_heads)
+        self._moves = [
+            (region * pages + page, region * self.cold + page)
+            for region in regions
+            for page in range(self.cold)
+        ]
+        if len(self._moves) > config.flash.pages:
+            raise ValueError(f"{len(self._moves)} pages do not fit the channel's")
+
+    def __call__(self, step: Step) -> tuple[AttentionMeasure, Endurance]:
+        """Plays it.
+
+        Raises:
+            CheckError: if a value is not the reference's, a page was not written, or a timing of
+                the DRAM was broken.
+        """
+        flash = self.config.flash
+        self._port = port = HostPort(flash, step)
+        memory = self._whole.memories[0]
+        self._storages = [
+            *port.storages,
+            Storage("stored", memory, flash.beat_bytes),
+            Storage("stores", memory, flash.beat_bytes, writable=True),
+        ]
+        port.storages = self._storages
+        port.enable()
+        appends = [(name.removesuffix("__0"), given) for name, given in self._whole.appends()]
+        appended = self._play(step, appends, [], 0)
+        if not step(Probe({}, ["idle"])).outputs["idle"]:
+            raise CheckError("rows were not all written")
+        self._whole.check_image()
+        endurance = self._evict(step)
+        sinks, values = self._split.expected()
+        outcome = self._play(step, self._asks(), sinks, 1)
+        if step(Probe({}, ["violated"])).outputs["violated"]:
+            raise CheckError("timings of the DRAM were broken")
+        bits = step(Probe({}, ["windows"])).outputs["windows"]
+        windows = [bits >> COUNT_BITS * at & (1 << COUNT_BITS) - 1 for at in (FLASH, VAULT)]
+        units = part_counts(step, "cycles", AttentionCause, 2)
+        slices = part_counts(step, "slice_cycles", SliceCause, 2)
+        beats = sum(one["BUSY"] for one in units)
+        busy = sum(one["BUSY"] for one in slices)
+        memories = {
+            f"{name}_{cause}": count
+            for name, port_, causes in (
+                ("FLASH", "flash_cycles", ChannelCause),
+                ("VAULT", "vault_cycles", VaultCause),
+            )
+            for cause, count in read_counts(step, port_, causes).items()
+        }
+        measured = AttentionMeasure(
+            values=values,
+            cycles=outcome.sinks["words"].cycles[-1] + 1 - outcome.start,
+            appending=appended.cycles - DRAIN_CYCLES,
+            window=max(windows),
+            beats=beats,
+            utilisation=beats / sum(windows),
+            lane_occupancy=busy / sum(windows),
+            causes={cause.name: sum(one[cause.name] for one in units) for cause in AttentionCause},
+            slice_causes={
+                cause.name: sum(one[cause.name] for one in slices) for cause in SliceCause
+            },
+            memory_causes=memories,
+        )
+        return measured, endurance
+
+    def _evict(self, step: Step) -> Endurance:
+        """Moves pages; each is then in flash as it was in the vault."""
+        flash = self.config.flash
+        stack = self.config.stack
+        assert stack is not None
+        pack = Packer(Eviction(exact_log2(stack.pages), exact_log2(flash.pages))).pack
+        before = int(self._port.records["erases"].sum())
+        moves = [pack({"source": source, "destination": page}) for source, page in self._moves]
+        program = self.config.cycles(flash.program_ns) + self.config.cycles(flash.erase_ns)
+        limit = (len(moves) + 2) * (program + 20 * flash.page_beats + 1000)
+        outcome = self._play(step, [("moves", moves)], [], 0, limit)
+        counts = step(Probe({}, ["written", "failed"])).outputs
+        if counts["written"] != len(moves) or counts["failed"]:
+            raise CheckError(f"of {len(moves)} pages {counts['written']} were written")
+        erases = int(self._port.records["erases"].sum()) - before
+        return Endurance(counts["written"], erases, outcome.cycles - DRAIN_CYCLES)
+
+    def _asks(self) -> list[tuple[str, list[int]]]:
+        """The commands of both tiers; the queries are the same."""
+        found = [(n, g) for n, g in self._split.asks() if n.startswith("queries")]
+        bits = (exact_log2(self.config.flash.pages), self._whole.address_bits)
+        tiers = ((0, self.cold), (self.cold, self._map.region_pages))
+        for part, (rows, (first, region)) in enumerate(zip(self.rows, tiers, strict=False)):
+            command = Packer(AttentionCommand(self.config, bits[part])).pack
+            commands = [
+                command(
+                    {
+                        "keys": first + 2 * head * region,
+                        "values": first + (2 * head + 1) * region,
+                        "rows": rows,
+                        "tag": head,
+                    }
+                )
+                for head in range(self.context.keys.kv_heads)
+            ]
+            found.append((f"commands__{part}", commands))
+        return found
+
+    def _play(
+        self,
+        step: Step,
+        sources: list[tuple[str, list[int]]],
+        sinks: list[Sink],
+        counting: int,
+        limit: int = 0,
+    ) -> Outcome:
+        total = sum(len(given) for _, given in sources) + sum(sink.count for sink in sinks)
+        pages = 2 * self._map.base(1, 0, False)
+        per_page = self.config.sense_cycles + 20 * self.config.flash.page_beats
+        outcome = step(
+            Play(
+                sources=[Source(n, given, self.pacing.stalls(n)) for n, given in sources],
+                sinks=sinks,
+                storages=self._storages,
+                levels={"counting": counting, "used": len(self.rows)},
+                limit=limit or 20_000 + 40 * total + pages * per_page,
+                trailing=DRAIN_CYCLES,
+            )
+        )
+        for sink in sinks:
+            check_sink(sink.stream, outcome.sinks[sink.stream])
+        return outcome
+
+
+def measure_tiers(
+    scenario: TieredLayer, backend: Backend = "native"
+) -> tuple[AttentionMeasure, Endurance]:
+    """Measures a layer's attention in flash, or in flash and a vault."""
+    return simulate(Design(AttentionTiers, (scenario.config,)), scenario, backend)
