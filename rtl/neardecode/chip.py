@@ -1,4 +1,4 @@
-"""One chip: flash channels, a MAC slice behind each, and a router that gathers their results."""
+"""One chip that a host drives: slices at their flash channels, one command at a time."""
 
 from collections.abc import Sequence
 
@@ -8,43 +8,15 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
 from neardecode.compute.command import ActivationBlock, SliceCommand
-from neardecode.compute.slice import MacSlice
-from neardecode.config import (
-    ChannelCause,
-    ChannelEvent,
-    Config,
-    LinkCause,
-    RouterCause,
-    SliceCause,
-)
-from neardecode.fabric.link import Link
-from neardecode.fabric.router import Router, Turn
-from neardecode.flash.bus import CoreDieBus
-from neardecode.flash.channel import FlashChannel
-from neardecode.lib.counters import CycleCounters
-from neardecode.lib.credit import CreditReceiver
-from neardecode.lib.flit import FlitKind, FlitLayout
+from neardecode.config import Config
+from neardecode.slice_array import SliceArray
+from neardecode.slice_array import slice_counter_names as counter_names
 
 __all__ = ["Chip", "counter_names"]
 
 
-def counter_names(config: Config) -> tuple[str, ...]:
-    """What stands at each counter address: ``instance.cause``, or ``instance:event``."""
-    names: list[str] = []
-    for channel in range(config.flash.channels):
-        names += [f"flash{channel}.{cause.name.lower()}" for cause in ChannelCause]
-        names += [f"flash{channel}:{event.name.lower()}" for event in ChannelEvent]
-        names += [f"slice{channel}.{cause.name.lower()}" for cause in SliceCause]
-        names += [f"link{channel}.{cause.name.lower()}" for cause in LinkCause]
-    names += [f"router.{cause.name.lower()}" for cause in RouterCause]
-    return tuple(names)
-
-
 class Chip(wiring.Component):
     """Slices that read their flash channels, and the way of their results to the host.
-
-    A result leaves its slice over a link to the router and from there over another link to the
-    host's buffer.
 
     Parameters:
         config: A configuration.
@@ -69,31 +41,22 @@ class Chip(wiring.Component):
     counter_value: Signal
 
     def __init__(self, config: Config):
-        self._config = config
-        flash = config.flash
-        address_bits = ceil_log2(flash.pages)
-        # Every slice has its own address and port; the host has the last.
-        ends = flash.channels + 1
-        self._flit = FlitLayout.for_payload(config.fabric.payload_bits, ends, ends)
-        index = unsigned(ceil_log2(flash.channels))
+        self._slices = SliceArray(config)
+        self._channels = config.flash.channels
+        index = unsigned(ceil_log2(config.flash.channels))
+        command = SliceCommand(config.compute, ceil_log2(config.flash.pages))
+        block = ActivationBlock(config.compute)
+        members = self._slices.signature.members
         super().__init__(
             {
                 "commands": In(
-                    stream.Signature(
-                        data.StructLayout(
-                            {"slice": index, "command": SliceCommand(config.compute, address_bits)}
-                        )
-                    )
+                    stream.Signature(data.StructLayout({"slice": index, "command": command}))
                 ),
                 "activations": In(
-                    stream.Signature(
-                        data.StructLayout(
-                            {"slice": index, "block": ActivationBlock(config.compute)}
-                        )
-                    )
+                    stream.Signature(data.StructLayout({"slice": index, "block": block}))
                 ),
-                "results": Out(stream.Signature(self._flit)),
-                "dies": Out(CoreDieBus(flash)).array(flash.channels),
+                "results": members["results"],
+                "dies": members["dies"],
                 "counting": In(1),
                 "counter_address": In(range(len(counter_names(config)))),
                 "counter_value": Out(48),
@@ -101,75 +64,25 @@ class Chip(wiring.Component):
         )
 
     def elaborate(self, platform) -> Module:
-        """Wire the blocks together."""
+        """A slice takes what names it."""
         m = Module()
-        config = self._config
-        channels = config.flash.channels
-        host = channels
-        address_bits = ceil_log2(config.flash.pages)
-
-        m.submodules.router = router = Router(
-            self._flit,
-            routes=range(channels + 1),
-            buffer_flits=config.fabric.buffer_flits,
-            output_credits=config.fabric.buffer_flits,
-            turns=[Turn(slice_, 0, host, 0) for slice_ in range(channels)],
-        )
-        m.submodules.router_cycles = router_cycles = CycleCounters(RouterCause)
-        m.submodules.host = receiver = CreditReceiver(self._flit, config.fabric.buffer_flits)
-        connect(m, router.outputs[host], receiver.link)
-        connect(m, receiver.o, flipped(self.results))
-
-        counts = []
-        command_ready = []
-        activation_ready = []
-        for index in range(channels):
-            m.submodules[f"flash{index}"] = channel = FlashChannel(config.flash)
-            m.submodules[f"slice{index}"] = mac = MacSlice(config, address_bits)
-            m.submodules[f"link{index}"] = link = Link(
-                self._flit,
-                latency=config.fabric.link_latency,
-                credits=config.fabric.buffer_flits,
-            )
-            connect(m, mac.requests, channel.requests)
-            connect(m, channel.beats, mac.beats)
-            connect(m, channel.dies, flipped(self.dies[index]))
-            connect(m, link.far, router.inputs[index])
-
-            mine = self.commands.payload.slice == index
-            m.d.comb += [
-                mac.commands.valid.eq(self.commands.valid & mine),
-                mac.commands.payload.eq(self.commands.payload.command),
-            ]
-            command_ready.append(mac.commands.ready)
-            mine = self.activations.payload.slice == index
-            m.d.comb += [
-                mac.activations.valid.eq(self.activations.valid & mine),
-                mac.activations.payload.eq(self.activations.payload.block),
-            ]
-            activation_ready.append(mac.activations.ready)
-
-            flit = Signal(self._flit.first, name=f"result_{index}")
-            m.d.comb += [
-                link.flits.valid.eq(mac.results.valid),
-                mac.results.ready.eq(link.flits.ready),
-                link.flits.payload.eq(flit),
-                flit.header.kind.eq(FlitKind.RESULT),
-                flit.header.source.eq(index),
-                flit.header.destination.eq(host),
-                flit.payload.eq(mac.results.payload.as_value()),
-                flit.tail.eq(1),
-            ]
-            for block in (channel, mac, link):
-                m.d.comb += block.counting.eq(self.counting)
-            counts += [*channel.cycles, *channel.events, *mac.cycles, *link.cycles]
-
+        m.submodules.slices = slices = self._slices
+        connect(m, slices.results, flipped(self.results))
+        for die, edge in zip(slices.dies, self.dies, strict=True):
+            connect(m, die, flipped(edge))
+        for edge, inner, field in (
+            (self.commands, slices.commands, "command"),
+            (self.activations, slices.activations, "block"),
+        ):
+            slice_ = edge.payload.slice
+            for index, each in enumerate(inner):
+                m.d.comb += [
+                    each.valid.eq(edge.valid & (slice_ == index)),
+                    each.payload.eq(edge.payload[field]),
+                ]
+            m.d.comb += edge.ready.eq(Array(each.ready for each in inner)[slice_])
         m.d.comb += [
-            self.commands.ready.eq(Array(command_ready)[self.commands.payload.slice]),
-            self.activations.ready.eq(Array(activation_ready)[self.activations.payload.slice]),
-            router_cycles.cause.eq(router.cause),
-            router_cycles.counting.eq(self.counting),
+            slices.counting.eq(self.counting),
+            self.counter_value.eq(Array(slices.counts)[self.counter_address]),
         ]
-        counts += [*router_cycles.counts]
-        m.d.comb += self.counter_value.eq(Array(counts)[self.counter_address])
         return m

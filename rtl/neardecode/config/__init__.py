@@ -4,6 +4,7 @@ from neardecode.config.causes import (
     AttentionCause,
     ChannelCause,
     ChannelEvent,
+    DecoderCause,
     LinkCause,
     ProtectedLinkCause,
     ProtectedLinkEvent,
@@ -15,6 +16,7 @@ from neardecode.config.causes import (
     VaultEvent,
 )
 from neardecode.config.compute import Compute
+from neardecode.config.decoder import KEY_TURN_FRACTION_BITS, Decoder
 from neardecode.config.fabric import Fabric
 from neardecode.config.flash import Ecc, Flash, Host, Repair
 from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat, PageLayout, page_layout
@@ -22,12 +24,14 @@ from neardecode.config.kv import Kv, KvMap
 from neardecode.config.link import Protection
 from neardecode.config.models import TAG_BITS, Config, Decode
 from neardecode.config.presets import PRESETS
+from neardecode.config.program import Operation, Target, descriptor_bits, table_row_beats
 from neardecode.config.stack import Heat, HeatConstants, Stack, StackCycles, Timings
 from neardecode.config.toml import ConfigError, dumps, load, loads
 from neardecode.config.vector import Vector
 
 __all__ = [
     "BLOCK_ELEMENTS",
+    "KEY_TURN_FRACTION_BITS",
     "PRESETS",
     "TAG_BITS",
     "AttentionCause",
@@ -38,6 +42,8 @@ __all__ = [
     "Config",
     "ConfigError",
     "Decode",
+    "Decoder",
+    "DecoderCause",
     "Ecc",
     "Fabric",
     "Flash",
@@ -47,6 +53,7 @@ __all__ = [
     "Kv",
     "KvMap",
     "LinkCause",
+    "Operation",
     "PageLayout",
     "ProtectedLinkCause",
     "ProtectedLinkEvent",
@@ -58,12 +65,15 @@ __all__ = [
     "SoftmaxCause",
     "Stack",
     "StackCycles",
+    "Target",
     "Timings",
     "VaultCause",
     "VaultEvent",
     "Vector",
+    "descriptor_bits",
     "dumps",
     "load",
     "loads",
     "page_layout",
+    "table_row_beats",
 ]

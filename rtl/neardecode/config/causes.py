@@ -11,6 +11,7 @@ __all__ = [
     "AttentionCause",
     "ChannelCause",
     "ChannelEvent",
+    "DecoderCause",
     "LinkCause",
     "ProtectedLinkCause",
     "ProtectedLinkEvent",
@@ -231,3 +232,24 @@ class AttentionCause(enum.Enum):
     """All was read, and softmax or sums were under way."""
     IDLE = 6
     """Nothing was asked."""
+
+
+class DecoderCause(enum.Enum):
+    """The token decoder; busy is a cycle in which slices work and results are to come."""
+
+    BUSY = 0
+    """Activations were sent, and results were to come."""
+    ACTIVATIONS = 1
+    """Activations were being sent."""
+    ATTENTION = 2
+    """Activations were to be sent, and what heads attend to had not come."""
+    VECTOR = 3
+    """The vector unit worked, and nothing else could."""
+    TABLE = 4
+    """A row of a table was waited for: embedding, sines and cosines, or a norm's weights."""
+    SEQUENCE = 5
+    """A descriptor was fetched, or a unit began."""
+    HOST = 6
+    """A token was not taken."""
+    IDLE = 7
+    """No token was to be read."""

@@ -4,12 +4,13 @@ Every parameter of the hardware is here, with its unit in its name; times in nan
 cycles in one place (`Config.cycles`).
 """
 
-from math import ceil
+from math import ceil, gcd
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from neardecode.config.compute import Compute
+from neardecode.config.decoder import Decoder
 from neardecode.config.fabric import Fabric
 from neardecode.config.flash import Flash
 from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat, PageLayout
@@ -55,6 +56,8 @@ class Config(Section):
     """The KV cache."""
     stack: Stack | None = None
     """DRAM vaults; without it there are none."""
+    decoder: Decoder | None = None
+    """The token decoder; without it the host does what it would do."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -74,12 +77,67 @@ class Config(Section):
                 f"compute.head_elements must be whole beats of {self.flash.beat_bytes} elements,"
                 f" not {self.compute.head_elements}"
             )
+        self._check_decoder()
         if self.sense_cycles < 3:
             raise ValueError(
                 f"flash.sense_ns must be at least 3 cycles of {self.clock_ghz} GHz,"
                 f" not {self.flash.sense_ns}"
             )
         return self
+
+    def _check_decoder(self) -> None:
+        decoder, flash = self.decoder, self.flash
+        if decoder is None:
+            return
+        if self.stack is None:
+            raise ValueError("decoder must be left out where there is no stack for the KV cache")
+        if (self.stack.page_bytes, self.stack.beat_bytes) != (flash.page_bytes, flash.beat_bytes):
+            raise ValueError(
+                f"stack.page_bytes and beat_bytes must be those of flash, {flash.page_bytes} and"
+                f" {flash.beat_bytes}, not {self.stack.page_bytes} and {self.stack.beat_bytes}"
+            )
+        if decoder.lanes > flash.beat_bytes // 2:
+            raise ValueError(
+                f"decoder.lanes must be at most {flash.beat_bytes // 2}, the integers of a beat"
+                f" of tables, not {decoder.lanes}"
+            )
+        if decoder.head_elements < decoder.lanes:
+            raise ValueError(
+                f"decoder.lanes must be at most head_elements, {decoder.head_elements},"
+                f" not {decoder.lanes}"
+            )
+
+    def attending(self, group: int, head_elements: int, most_rows: int = 128) -> "Config":
+        """The same with slices that attend for a group of query heads of one size.
+
+        A tile is as many whole pages as ``most_rows`` rows fill, but at least one.
+
+        Raises:
+            pydantic.ValidationError: if it does not fit together.
+        """
+        layout = self.kv_layout
+        beats = head_elements // layout.format.element_bytes // layout.blocks_a_beat
+        alone = layout.element_beats // gcd(layout.element_beats, beats)
+        tables = self.model_dump()
+        compute = {
+            **tables["compute"],
+            "formats": ("MXINT8",),
+            "vectors": group,
+            "head_elements": head_elements,
+            "selection": False,
+        }
+        return Config.model_validate(
+            {
+                **tables,
+                "compute": compute,
+                "vector": {
+                    **tables["vector"],
+                    "tile_rows": alone * max(1, most_rows // alone),
+                },
+                # The widest flit: the slice's results stay beside it.
+                "fabric": {**tables["fabric"], "payload_bits": 512},
+            }
+        )
 
     @property
     def result_bits(self) -> int:

@@ -1,5 +1,6 @@
 """Amaranth's own simulator: no compiler needed."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ __all__ = ["run"]
 
 CYCLE_FS = 10**9
 """A cycle in Amaranth's unit of time; the edge is in its middle."""
+RECURSION_LIMIT = 50_000
 
 
 class _Pins:
@@ -59,6 +61,8 @@ def run(
         waves: A VCD file to write.
         wave_cycles: Cycles of it.
     """
+    # A memory's enables become one expression a word, as deep as the word is wide.
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION_LIMIT))
     simulator = Simulator(component)
     simulator.add_clock(CYCLE_FS * 1e-15)
     results: list[Any] = []

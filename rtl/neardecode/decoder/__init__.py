@@ -1,0 +1,1 @@
+"""The token decoder: runs a program of descriptors, token after token."""

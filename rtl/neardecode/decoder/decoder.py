@@ -1,0 +1,305 @@
+"""The token decoder: sequencer, vector unit, and what lies between them and the slices."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.utils import exact_log2
+
+from neardecode.config import Config, DecoderCause
+from neardecode.decoder.activations import ActivationStore
+from neardecode.decoder.gather import ElementWrite, ResultGather
+from neardecode.decoder.heads import HeadCommands, HeadQueries, HeadRows, HeadsDone
+from neardecode.decoder.lane_memory import LaneMemory
+from neardecode.decoder.layouts import ChannelResult, Descriptor, ProgramWrite
+from neardecode.decoder.path import VectorPath
+from neardecode.decoder.prefetch import Prefetcher
+from neardecode.decoder.sequencer import Sequencer
+from neardecode.decoder.tables import TableReader
+from neardecode.lib.counters import CycleCounters
+
+__all__ = ["TokenDecoder"]
+
+
+class TokenDecoder(wiring.Component):
+    """Runs a program a token: weights through the slices, rows and queries through the vaults.
+
+    Parameters:
+        config: A configuration with a decoder and a stack.
+
+    Members:
+        program: In(stream of `ProgramWrite`). Always taken; before ``running``.
+        running: In(1). The program is loaded.
+        prompt, generate, tokens, position, idle: As the sequencer's.
+        commands: Out(stream of `SliceCommand`), a flash channel each.
+        activations: Out(stream of `ActivationBlock`). For all slices at once.
+        results: In(stream of `ChannelResult`).
+        requests, beats: Tables', as `TableReader`.
+        attend: Out(stream of `AttentionCommand`), a vault each.
+        queries: Out(stream of `ActivationBlock`), a vault each.
+        places: Out(stream of `RowPlace`), a vault each.
+        rows: Out(stream of `ScaledBlock` of 8 bits), a vault each.
+        attended: In(stream of `AttendedBlock`), a vault each.
+        appended: In(1). All rows are in the vaults.
+        sums: Out(stream of `ElementWrite`). What is written to the residual stream by matrices;
+            whoever looks takes it at once.
+        saturated: Out(1). A value was clamped since reset.
+        error: Out(1). A page could not be read since reset.
+        counting: In(1). Counters run.
+        cycles: Out(counts by `DecoderCause`).
+    """
+
+    program: stream.Interface
+    running: Signal
+    prompt: stream.Interface
+    generate: Signal
+    tokens: stream.Interface
+    position: Signal
+    idle: Signal
+    activations: stream.Interface
+    results: stream.Interface
+    requests: stream.Interface
+    beats: stream.Interface
+    appended: Signal
+    sums: stream.Interface
+    saturated: Signal
+    error: Signal
+    counting: Signal
+    cycles: data.View
+
+    def __init__(self, config: Config):
+        decoder, stack = config.decoder, config.stack
+        if decoder is None or stack is None:
+            raise ValueError("decoder: there is none in this configuration")
+        self._config, self._decoder = config, decoder
+        attending = config.attending(decoder.group, decoder.head_elements)
+        self._sequencer = Sequencer(attending)
+        self._prefetcher = Prefetcher(config)
+        self._store = ActivationStore(config)
+        self._commands = HeadCommands(attending)
+        self._queries = HeadQueries(attending)
+        self._rows = HeadRows(attending)
+        self._heads = HeadsDone(attending)
+        self._tables = TableReader(config)
+        self._cycles = CycleCounters(DecoderCause)
+        sequencer = self._sequencer.signature.members
+        tables = self._tables.signature.members
+        super().__init__(
+            {
+                "program": In(stream.Signature(ProgramWrite(config))),
+                "running": In(1),
+                **{
+                    name: sequencer[name]
+                    for name in ("prompt", "generate", "tokens", "position", "idle")
+                },
+                "commands": self._prefetcher.signature.members["commands"],
+                "activations": self._store.signature.members["sent"],
+                "results": In(stream.Signature(ChannelResult(config))),
+                "requests": tables["requests"],
+                "beats": tables["beats"],
+                "attend": self._commands.signature.members["commands"],
+                "queries": self._queries.signature.members["queries"],
+                "places": self._rows.signature.members["places"],
+                "rows": self._rows.signature.members["rows"],
+                "attended": self._heads.signature.members["attended"],
+                "appended": In(1),
+                "sums": Out(stream.Signature(ElementWrite(decoder.width, config.vector.word_bits))),
+                "saturated": Out(1),
+                "error": Out(1),
+                "counting": In(1),
+                "cycles": Out(self._cycles.counts.shape()),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        """Units, their memories, and the jobs between them."""
+        m = Module()
+        config = self._config
+        m.submodules.sequencer = sequencer = self._sequencer
+        m.submodules.prefetcher = prefetcher = self._prefetcher
+        m.submodules.store = store = self._store
+        m.submodules.tables = tables = self._tables
+        m.submodules.gather = gather = ResultGather(config)
+        m.submodules.path = path = VectorPath(config)
+        self._program(m, sequencer, prefetcher)
+        self._vectors(m, sequencer, gather, path)
+        self._vaults(m, sequencer, path, store)
+
+        for name in ("prompt", "tokens"):
+            edge, inner = flipped(getattr(self, name)), getattr(sequencer, name)
+            connect(m, edge, inner) if name == "prompt" else connect(m, inner, edge)
+        for outer, inner in zip(self.commands, prefetcher.commands, strict=True):
+            connect(m, inner, flipped(outer))
+        connect(m, store.sent, flipped(self.activations))
+        connect(m, flipped(self.results), gather.results)
+        connect(m, tables.requests, flipped(self.requests))
+        connect(m, flipped(self.beats), tables.beats)
+        connect(m, prefetcher.rows, tables.ahead)
+        connect(m, sequencer.rows, tables.now)
+        connect(m, tables.ahead_words, path.weights)
+        connect(m, tables.now_words, sequencer.words)
+        connect(m, sequencer.turns, path.turns)
+        connect(m, sequencer.paths, path.jobs)
+        connect(m, sequencer.sends, store.jobs)
+        connect(m, sequencer.gathers, gather.jobs)
+        gathered = Signal()
+        m.d.sync += gathered.eq(gather.busy)
+        m.d.comb += [
+            sequencer.generate.eq(self.generate),
+            sequencer.sending.eq(store.busy),
+            sequencer.gathering.eq(gather.busy),
+            sequencer.working.eq(path.busy),
+            sequencer.using_words.eq(path.reads_words),
+            sequencer.appended.eq(self.appended),
+            sequencer.found.eq(gather.token),
+            store.clear.eq(sequencer.clear),
+            prefetcher.running.eq(self.running),
+            prefetcher.done.eq(gathered & ~gather.busy),
+            self.position.eq(sequencer.position),
+            self.idle.eq(sequencer.idle),
+        ]
+        with m.If(gather.saturated | path.saturated):
+            m.d.sync += self.saturated.eq(1)
+        with m.If(gather.error | tables.error):
+            m.d.sync += self.error.eq(1)
+        self._count(m, sequencer, store, gather, path)
+        return m
+
+    def _program(self, m: Module, sequencer, prefetcher) -> None:
+        """Two readers of one program."""
+        layout = Descriptor(self._config)
+        m.submodules.program = program = Memory(
+            shape=layout, depth=self._decoder.descriptors, init=[]
+        )
+        write = program.write_port()
+        given = self.program.payload
+        m.d.comb += [
+            self.program.ready.eq(1),
+            write.addr.eq(given.address),
+            write.data.eq(given.descriptor),
+            write.en.eq(self.program.valid),
+        ]
+        for reader in (sequencer, prefetcher):
+            read = program.read_port()
+            m.d.comb += [
+                read.addr.eq(reader.address),
+                read.en.eq(1),
+                reader.descriptor.eq(read.data),
+            ]
+
+    def _vectors(self, m: Module, sequencer, gather, path) -> None:
+        """The residual stream and the results of matrices."""
+        config, decoder = self._config, self._decoder
+        lanes, bits = decoder.lanes, config.vector.word_bits
+        inside = exact_log2(lanes)
+        m.submodules.residual = residual = LaneMemory(bits, decoder.width, lanes)
+        m.submodules.words = words = LaneMemory(bits, decoder.words, lanes)
+        # The embedding comes transfer by transfer, sums one by one.
+        place = Signal(range(max(2, decoder.width // lanes)))
+        embedded, sums = sequencer.embedded, gather.sums
+        with m.If(sequencer.idle):
+            m.d.sync += place.eq(0)
+        with m.Elif(embedded.valid):
+            m.d.sync += place.eq(place + 1)
+        with m.Elif(sums.valid):
+            m.d.sync += place.eq(0)
+        looked = Signal(inside)
+        m.d.sync += looked.eq(gather.old[:inside])
+        m.d.comb += [
+            embedded.ready.eq(1),
+            residual.write.eq(Mux(embedded.valid, place, sums.payload.element >> inside)),
+            residual.mask.eq(
+                Mux(embedded.valid, ~0, Mux(sums.valid, 1 << sums.payload.element[:inside], 0))
+            ),
+            residual.read.eq(
+                Mux(gather.adds & gather.busy, gather.old >> inside, path.residual_read)
+            ),
+            residual.enable.eq((gather.adds & gather.busy) | path.read),
+            path.residual.eq(residual.values),
+            gather.old_value.eq(residual.values.as_value().word_select(looked, bits)),
+            words.write.eq(gather.words.payload.element >> inside),
+            words.mask.eq(Mux(gather.words.valid, 1 << gather.words.payload.element[:inside], 0)),
+            words.read.eq(path.words_read),
+            words.enable.eq(path.read),
+            path.words.eq(words.values),
+            path.written.eq(gather.written),
+            self.sums.valid.eq(sums.valid),
+            self.sums.payload.eq(sums.payload),
+        ]
+        for lane in range(lanes):
+            m.d.comb += [
+                residual.given[lane].eq(
+                    Mux(
+                        embedded.valid,
+                        embedded.payload[lane].as_signed(),
+                        sums.payload.value.as_signed(),
+                    )
+                ),
+                words.given[lane].eq(gather.words.payload.value),
+            ]
+
+    def _vaults(self, m: Module, sequencer, path, store) -> None:
+        """Rows, queries and commands to the vaults; what comes back, and blocks of the path."""
+        m.submodules.commands = commands = self._commands
+        m.submodules.queries = queries = self._queries
+        m.submodules.rows = rows = self._rows
+        m.submodules.heads = heads = self._heads
+        connect(m, sequencer.attends, commands.jobs)
+        for vault in range(len(self.attend)):
+            connect(m, commands.commands[vault], flipped(self.attend[vault]))
+            connect(m, queries.queries[vault], flipped(self.queries[vault]))
+            connect(m, rows.places[vault], flipped(self.places[vault]))
+            connect(m, rows.rows[vault], flipped(self.rows[vault]))
+            connect(m, flipped(self.attended[vault]), heads.attended[vault])
+        connect(m, path.rows, rows.blocks)
+        # Blocks of norms and gates come in order.
+        place = Signal.like(store.blocks.payload.place)
+        made = path.blocks.valid & ~path.queries
+        with m.If(sequencer.clear):
+            m.d.sync += place.eq(0)
+        with m.Elif(made):
+            m.d.sync += place.eq(place + 1)
+        m.d.comb += [
+            sequencer.attending.eq(commands.busy),
+            queries.begin.eq(sequencer.queries_begin),
+            queries.blocks.valid.eq(path.blocks.valid & path.queries),
+            queries.blocks.payload.eq(path.blocks.payload),
+            path.blocks.ready.eq(Mux(path.queries, queries.blocks.ready, 1)),
+            rows.begin.eq(sequencer.keys_begin),
+            rows.page.eq(sequencer.rows_page),
+            rows.stride.eq(sequencer.rows_stride),
+            rows.place.eq(sequencer.place),
+            heads.begin.eq(sequencer.attends.valid & sequencer.attends.ready),
+            store.blocks.valid.eq(made | heads.blocks.valid),
+            store.blocks.payload.place.eq(Mux(made, place, heads.blocks.payload.place)),
+            store.blocks.payload.block.eq(
+                Mux(made, path.blocks.payload.as_value(), heads.blocks.payload.block.as_value())
+            ),
+        ]
+
+    def _count(self, m: Module, sequencer, store, gather, path) -> None:
+        """One cause a cycle."""
+        m.submodules.cycle_counters = counters = self._cycles
+        cause = counters.cause
+        with m.If(sequencer.idle):
+            m.d.comb += cause.eq(DecoderCause.IDLE)
+        with m.Elif(sequencer.waits_host):
+            m.d.comb += cause.eq(DecoderCause.HOST)
+        with m.Elif(store.missing):
+            with m.If(path.lacks_weights):
+                m.d.comb += cause.eq(DecoderCause.TABLE)
+            with m.Elif(path.busy & ~path.queries):
+                m.d.comb += cause.eq(DecoderCause.VECTOR)
+            with m.Else():
+                m.d.comb += cause.eq(DecoderCause.ATTENTION)
+        with m.Elif(store.busy):
+            m.d.comb += cause.eq(DecoderCause.ACTIVATIONS)
+        with m.Elif(gather.busy):
+            m.d.comb += cause.eq(DecoderCause.BUSY)
+        with m.Elif(sequencer.reads_table):
+            m.d.comb += cause.eq(DecoderCause.TABLE)
+        with m.Elif(path.busy):
+            m.d.comb += cause.eq(DecoderCause.VECTOR)
+        with m.Else():
+            m.d.comb += cause.eq(DecoderCause.SEQUENCE)
+        m.d.comb += [counters.counting.eq(self.counting), self.cycles.eq(counters.counts)]

@@ -1,0 +1,353 @@
+"""The KV heads and their vaults: who gets which rows, queries and commands, and whose blocks come.
+
+KV head h has its keys and values in vault ``h % vaults``, as that vault's head ``h // vaults``.
+"""
+
+from amaranth.hdl import Array, Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from neardecode.attention.append import RowPlace
+from neardecode.attention.attended import AttendedBlock
+from neardecode.attention.layouts import AttentionCommand
+from neardecode.compute.command import ActivationBlock
+from neardecode.config import BLOCK_ELEMENTS, Config
+from neardecode.decoder.activations import PlacedBlock
+from neardecode.lib.arbiter import RoundRobin
+from neardecode.vector.quantiser import ScaledBlock
+
+__all__ = ["AttendJob", "HeadCommands", "HeadOrder", "HeadQueries", "HeadRows", "HeadsDone"]
+
+KEY_BITS = 8
+
+
+class HeadOrder(wiring.Component):
+    """Counts KV heads: which vault has the next, and how many of that vault's come before it.
+
+    Members:
+        begin: In(1). The next is head 0.
+        step: In(1). The next is the one after it.
+        vault: Out.
+        local: Out.
+    """
+
+    begin: Signal
+    step: Signal
+    vault: Signal
+    local: Signal
+
+    def __init__(self, vaults: int, local_bits: int = 8):
+        self._vaults = vaults
+        super().__init__(
+            {
+                "begin": In(1),
+                "step": In(1),
+                "vault": Out(range(vaults)),
+                "local": Out(local_bits),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        """Round and round."""
+        m = Module()
+        last = self.vault == self._vaults - 1
+        with m.If(self.begin):
+            m.d.sync += [self.vault.eq(0), self.local.eq(0)]
+        with m.Elif(self.step):
+            m.d.sync += [
+                self.vault.eq(Mux(last, 0, self.vault + 1)),
+                self.local.eq(self.local + last),
+            ]
+        return m
+
+
+class AttendJob(data.StructLayout):
+    """Every KV head of a layer attends.
+
+    Fields:
+        page: The first page of the first head's keys.
+        stride: Pages from keys to values, and from them to the vault's next head's keys.
+        heads: KV heads.
+        rows: Tokens so far.
+    """
+
+    def __init__(self, config: Config):
+        stack = config.stack
+        assert stack is not None
+        super().__init__(
+            {
+                "page": unsigned(exact_log2(stack.pages)),
+                "stride": 16,
+                "heads": 8,
+                "rows": unsigned(config.compute.row_bits + 1),
+            }
+        )
+
+
+class HeadCommands(wiring.Component):
+    """Gives each head's command to its vault. Rate: a command in two cycles.
+
+    Parameters:
+        config: A configuration with a decoder, of slices that attend.
+
+    Members:
+        jobs: In(stream of `AttendJob`).
+        commands: Out(stream of `AttentionCommand`), a vault each.
+        busy: Out(1). Commands are still to be given.
+    """
+
+    jobs: stream.Interface
+    busy: Signal
+
+    def __init__(self, config: Config):
+        stack = config.stack
+        assert stack is not None
+        self._vaults = stack.vaults
+        self._config = config
+        command = AttentionCommand(config, exact_log2(stack.pages))
+        super().__init__(
+            {
+                "jobs": In(stream.Signature(AttendJob(config))),
+                "commands": Out(stream.Signature(command)).array(self._vaults),
+                "busy": Out(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        """The head in turn, and the page of its keys."""
+        m = Module()
+        m.submodules.order = order = HeadOrder(self._vaults)
+        job = Signal.like(self.jobs.payload)
+        page = Signal.like(job.page)
+        left = Signal(8)
+        given = Signal()
+        m.d.comb += [
+            self.busy.eq(left != 0),
+            self.jobs.ready.eq(~self.busy),
+            order.begin.eq(self.jobs.valid & self.jobs.ready),
+            order.step.eq(given),
+        ]
+        for vault in range(self._vaults):
+            command = self.commands[vault].payload
+            mine = self.busy & (order.vault == vault)
+            m.d.comb += [
+                self.commands[vault].valid.eq(mine),
+                command.keys.eq(page),
+                command.values.eq(page + job.stride),
+                command.rows.eq(job.rows),
+                command.appended.eq(1),
+            ]
+            with m.If(mine & self.commands[vault].ready):
+                m.d.comb += given.eq(1)
+        with m.If(self.jobs.valid & self.jobs.ready):
+            m.d.sync += [
+                job.eq(self.jobs.payload),
+                page.eq(self.jobs.payload.page),
+                left.eq(self.jobs.payload.heads),
+            ]
+        with m.Elif(given):
+            m.d.sync += left.eq(left - 1)
+            with m.If(order.vault == self._vaults - 1):
+                m.d.sync += page.eq(page + (job.stride << 1))
+        return m
+
+
+class HeadQueries(wiring.Component):
+    """Gives queries to the vaults of their KV heads.
+
+    Parameters:
+        config: A configuration with a decoder, of slices that attend.
+
+    Members:
+        begin: In(1). The next block is the first of query head 0.
+        blocks: In(stream of `ScaledBlock`).
+        queries: Out(stream of `ActivationBlock`), a vault each.
+    """
+
+    begin: Signal
+    blocks: stream.Interface
+
+    def __init__(self, config: Config):
+        stack = config.stack
+        assert stack is not None
+        self._vaults = stack.vaults
+        self._compute = config.compute
+        super().__init__(
+            {
+                "begin": In(1),
+                "blocks": In(stream.Signature(ScaledBlock(config.compute.activation_bits))),
+                "queries": Out(stream.Signature(ActivationBlock(config.compute))).array(
+                    self._vaults
+                ),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        """Blocks of a group of heads to one vault, of the next to the next."""
+        m = Module()
+        m.submodules.order = order = HeadOrder(self._vaults)
+        parts = self._compute.head_elements // BLOCK_ELEMENTS
+        group = parts * self._compute.vectors
+        part, member = Signal(range(parts)), Signal(range(group))
+        moves, ends = Signal(), Signal()
+        given = self.blocks.payload
+        m.d.comb += [
+            moves.eq(self.blocks.valid & self.blocks.ready),
+            ends.eq(member == group - 1),
+            order.begin.eq(self.begin),
+            order.step.eq(moves & ends),
+            self.blocks.ready.eq(Array(each.ready for each in self.queries)[order.vault]),
+        ]
+        for vault in range(self._vaults):
+            query = self.queries[vault]
+            m.d.comb += [
+                query.valid.eq(self.blocks.valid & (order.vault == vault)),
+                query.payload.elements.eq(given.elements.as_value()),
+                query.payload.exponent.eq(given.exponent),
+                query.payload.last.eq(part == parts - 1),
+            ]
+        with m.If(self.begin):
+            m.d.sync += [part.eq(0), member.eq(0)]
+        with m.Elif(moves):
+            m.d.sync += [
+                part.eq(Mux(part == parts - 1, 0, part + 1)),
+                member.eq(Mux(ends, 0, member + 1)),
+            ]
+        return m
+
+
+class HeadRows(wiring.Component):
+    """Gives new rows of keys or values to the vaults of their KV heads.
+
+    Parameters:
+        config: A configuration with a decoder, of slices that attend.
+
+    Members:
+        begin: In(1). The next block is the first of head 0.
+        page, stride: In. The first page of the first head's keys or values, and pages from it to
+            half the way to the vault's next head's; constant until the next ``begin``.
+        place: In(`RowPlace`). Of the position, from a region's first page.
+        blocks: In(stream of `ScaledBlock` of 8 bits).
+        places: Out(stream of `RowPlace`), a vault each.
+        rows: Out(stream of `ScaledBlock` of 8 bits), a vault each.
+    """
+
+    begin: Signal
+    page: Signal
+    stride: Signal
+    place: data.View
+    blocks: stream.Interface
+
+    def __init__(self, config: Config):
+        stack = config.stack
+        assert stack is not None
+        self._vaults = stack.vaults
+        self._parts = config.compute.head_elements // BLOCK_ELEMENTS
+        address = exact_log2(stack.pages)
+        place = RowPlace(config, address)
+        block = stream.Signature(ScaledBlock(KEY_BITS))
+        super().__init__(
+            {
+                "begin": In(1),
+                "page": In(address),
+                "stride": In(16),
+                "place": In(place),
+                "blocks": In(block),
+                "places": Out(stream.Signature(place)).array(self._vaults),
+                "rows": Out(block).array(self._vaults),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        """A row's place before its first block, then its blocks."""
+        m = Module()
+        m.submodules.order = order = HeadOrder(self._vaults)
+        part = Signal(range(self._parts))
+        base = Signal.like(self.page)
+        ends, moves, placed, told = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            ends.eq(part == self._parts - 1),
+            moves.eq(self.blocks.valid & self.blocks.ready),
+            told.eq(Array(each.ready for each in self.places)[order.vault] & self.blocks.valid),
+            self.blocks.ready.eq(placed & Array(each.ready for each in self.rows)[order.vault]),
+            order.begin.eq(self.begin),
+            order.step.eq(moves & ends),
+        ]
+        for vault in range(self._vaults):
+            mine = self.blocks.valid & (order.vault == vault)
+            place = self.places[vault].payload
+            m.d.comb += [
+                self.places[vault].valid.eq(mine & ~placed),
+                place.page.eq(self.page + base + self.place.page),
+                place.beat.eq(self.place.beat),
+                self.rows[vault].valid.eq(mine & placed),
+                self.rows[vault].payload.eq(self.blocks.payload),
+            ]
+        with m.If(self.begin):
+            m.d.sync += [part.eq(0), base.eq(0), placed.eq(0)]
+        with m.Else():
+            with m.If(~placed & told):
+                m.d.sync += placed.eq(1)
+            with m.If(moves):
+                m.d.sync += part.eq(Mux(ends, 0, part + 1))
+                with m.If(ends):
+                    m.d.sync += placed.eq(0)
+                    with m.If(order.vault == self._vaults - 1):
+                        m.d.sync += base.eq(base + (self.stride << 1))
+        return m
+
+
+class HeadsDone(wiring.Component):
+    """Gives what the heads of all vaults attended to their places among the activations.
+
+    Parameters:
+        config: A configuration with a decoder, of slices that attend.
+
+    Members:
+        begin: In(1). The next blocks are of each vault's first head.
+        attended: In(stream of `AttendedBlock`), a vault each.
+        blocks: Out(stream of `PlacedBlock`). Always taken.
+    """
+
+    begin: Signal
+    blocks: stream.Interface
+
+    def __init__(self, config: Config):
+        stack = config.stack
+        assert stack is not None
+        self._vaults, self._config = stack.vaults, config
+        super().__init__(
+            {
+                "begin": In(1),
+                "attended": In(stream.Signature(AttendedBlock(config))).array(self._vaults),
+                "blocks": Out(stream.Signature(PlacedBlock(config), always_ready=True)),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        """One vault in a cycle; each counts its heads."""
+        m = Module()
+        compute = self._config.compute
+        parts = compute.head_elements // BLOCK_ELEMENTS
+        m.submodules.turn = turn = RoundRobin(self._vaults)
+        # Where the first query head of each vault's next KV head begins.
+        firsts = [
+            Signal.like(self.blocks.payload.place, name=f"first_{vault}")
+            for vault in range(self._vaults)
+        ]
+        m.d.comb += [turn.advance.eq(1), self.blocks.valid.eq(turn.requests.any())]
+        for vault, (given, first) in enumerate(zip(self.attended, firsts, strict=True)):
+            block = given.payload
+            m.d.comb += [turn.requests[vault].eq(given.valid), given.ready.eq(turn.grants[vault])]
+            with m.If(turn.grants[vault]):
+                m.d.comb += [
+                    self.blocks.payload.place.eq(first + block.head * parts + block.part),
+                    self.blocks.payload.block.eq(block.block),
+                ]
+            ends = (block.head == compute.vectors - 1) & (block.part == parts - 1)
+            with m.If(self.begin):
+                m.d.sync += first.eq(vault * compute.vectors * parts)
+            with m.Elif(given.valid & given.ready & ends):
+                m.d.sync += first.eq(first + self._vaults * compute.vectors * parts)
+        return m

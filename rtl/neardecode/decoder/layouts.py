@@ -1,0 +1,74 @@
+"""What the token decoder is told, and what it hears from the slices."""
+
+from amaranth.hdl import Shape, signed, unsigned
+from amaranth.lib import data
+from amaranth.utils import ceil_log2
+
+from neardecode.config import Config, descriptor_bits
+
+__all__ = ["TOKEN_BITS", "ChannelResult", "Descriptor", "ProgramWrite", "PromptToken"]
+
+TOKEN_BITS = 20
+"""Bits of a token's id."""
+
+
+class Descriptor(data.StructLayout):
+    """A step of a program; `config.program` says what each field means."""
+
+    def __init__(self, config: Config):
+        super().__init__({name: unsigned(bits) for name, bits in descriptor_bits(config).items()})
+
+
+class ProgramWrite(data.StructLayout):
+    """A descriptor and where it goes.
+
+    Fields:
+        address: Its place in the program.
+        descriptor: Its bits.
+    """
+
+    def __init__(self, config: Config):
+        assert config.decoder is not None
+        super().__init__(
+            {
+                "address": unsigned(ceil_log2(config.decoder.descriptors)),
+                "descriptor": unsigned(Shape.cast(Descriptor(config)).width),
+            }
+        )
+
+
+class PromptToken(data.StructLayout):
+    """A token to read.
+
+    Fields:
+        token: Its id.
+        first: A sequence begins with it, at position 0.
+        last: The prompt's last: the decoder goes on by itself.
+    """
+
+    def __init__(self):
+        super().__init__({"token": unsigned(TOKEN_BITS), "first": 1, "last": 1})
+
+
+class ChannelResult(data.StructLayout):
+    """A row's result, and the channel it comes from.
+
+    Fields:
+        channel: Which.
+        row: Of the channel's rows.
+        value: The accumulator.
+        saturated: A term was clamped.
+        error: A page could not be read.
+    """
+
+    def __init__(self, config: Config):
+        compute = config.compute
+        super().__init__(
+            {
+                "channel": unsigned(ceil_log2(config.flash.channels)),
+                "row": unsigned(compute.row_bits),
+                "value": signed(compute.accumulator_bits),
+                "saturated": 1,
+                "error": 1,
+            }
+        )

@@ -1,0 +1,293 @@
+"""Runs the program of each token, descriptor by descriptor."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2, exact_log2
+
+from neardecode.attention.append import RowPlace
+from neardecode.config import Config, Operation, Target
+from neardecode.decoder.activations import SendJob
+from neardecode.decoder.gather import GatherJob
+from neardecode.decoder.heads import AttendJob
+from neardecode.decoder.layouts import TOKEN_BITS, Descriptor, PromptToken
+from neardecode.decoder.path import PathJob
+from neardecode.decoder.tables import TableRow, table_words
+
+__all__ = ["Sequencer"]
+
+
+class Sequencer(wiring.Component):
+    """Reads tokens of a prompt, then those that it finds itself, and tells every unit what to do.
+
+    A descriptor begins when the units it needs are free and ends when they have taken it, so that
+    units work side by side: results are read as they come, activations sent as they are written.
+    What one writes over is waited for: a matrix of words waits for those that read words, a norm
+    for the last sums, whoever makes activations for those that are being sent.
+
+    Parameters:
+        config: A configuration with a decoder, of slices that attend.
+
+    Members:
+        prompt: In(stream of `PromptToken`).
+        generate: In(16). Tokens to find for each prompt, at least 1.
+        tokens: Out(stream of token ids). Those found.
+        address: Out. The descriptor that shall be in ``descriptor`` in the next cycle.
+        descriptor: In(`Descriptor`).
+        rows: Out(stream of `TableRow`). Of embedding and turns.
+        words: In(stream of `table_words`). Theirs.
+        embedded: Out(stream of ``lanes`` words). Of the embedding; taken at once.
+        turns: Out(stream of `table_words`). Of the turns.
+        sends, gathers, paths, attends: Out(streams of jobs).
+        sending, gathering, working, using_words, attending: In(1). Their units are busy.
+        appended: In(1). All rows are in the vaults.
+        found: In. The largest result's token.
+        place: Out(`RowPlace`). Of the position, in a region of keys or values.
+        rows_page, rows_stride: Out. As `HeadRows`.
+        keys_begin, queries_begin: Out(1). Rows, or queries, of the first head come next.
+        clear: Out(1). Activations are made anew.
+        position: Out. The token's.
+        idle: Out(1). It waits for a prompt.
+        reads_table: Out(1). It waits for a row of a table.
+        waits_host: Out(1). A token is not taken.
+    """
+
+    prompt: stream.Interface
+    generate: Signal
+    tokens: stream.Interface
+    address: Signal
+    descriptor: Signal
+    rows: stream.Interface
+    words: stream.Interface
+    embedded: stream.Interface
+    turns: stream.Interface
+    sends: stream.Interface
+    gathers: stream.Interface
+    paths: stream.Interface
+    attends: stream.Interface
+    sending: Signal
+    gathering: Signal
+    working: Signal
+    using_words: Signal
+    attending: Signal
+    appended: Signal
+    found: Signal
+    place: Signal
+    rows_page: Signal
+    rows_stride: Signal
+    keys_begin: Signal
+    queries_begin: Signal
+    clear: Signal
+    position: Signal
+    idle: Signal
+    reads_table: Signal
+    waits_host: Signal
+
+    def __init__(self, config: Config):
+        decoder, stack = config.decoder, config.stack
+        assert decoder is not None
+        assert stack is not None
+        self._config, self._decoder = config, decoder
+        words = stream.Signature(table_words(config))
+        address = exact_log2(stack.pages)
+        flags = ("sending", "gathering", "working", "using_words", "attending")
+        super().__init__(
+            {
+                "prompt": In(stream.Signature(PromptToken())),
+                "generate": In(16),
+                "tokens": Out(stream.Signature(TOKEN_BITS)),
+                "address": Out(ceil_log2(decoder.descriptors)),
+                "descriptor": In(Descriptor(config)),
+                "rows": Out(stream.Signature(TableRow(config))),
+                "words": In(words),
+                "embedded": Out(
+                    stream.Signature(data.ArrayLayout(config.vector.word_bits, decoder.lanes))
+                ),
+                "turns": Out(words),
+                "sends": Out(stream.Signature(SendJob(config))),
+                "gathers": Out(stream.Signature(GatherJob(config))),
+                "paths": Out(stream.Signature(PathJob(config))),
+                "attends": Out(stream.Signature(AttendJob(config))),
+                **{name: In(1) for name in flags},
+                "appended": In(1),
+                "found": In(TOKEN_BITS),
+                "place": Out(RowPlace(config, address)),
+                "rows_page": Out(address),
+                "rows_stride": Out(16),
+                "keys_begin": Out(1),
+                "queries_begin": Out(1),
+                "clear": Out(1),
+                "position": Out(config.compute.row_bits),
+                "idle": Out(1),
+                "reads_table": Out(1),
+                "waits_host": Out(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        """A token, and the program for it."""
+        m = Module()
+        step = self.descriptor
+        token = Signal(PromptToken())
+        left = Signal(16)
+        here = Signal.like(self.address)
+        row_beat = Signal(len(self.rows.payload.beat))
+        taken = Signal.like(step.count)
+        ends = Signal()
+        lower = Signal(table_words(self._config))
+        upper = Signal()
+        m.d.comb += self.address.eq(here)
+        with m.FSM():
+            with m.State("Idle"):
+                m.d.comb += [
+                    self.idle.eq(1),
+                    self.prompt.ready.eq(1),
+                ]
+                with m.If(self.prompt.valid):
+                    m.d.sync += [token.eq(self.prompt.payload), here.eq(0), left.eq(self.generate)]
+                    with m.If(self.prompt.payload.first):
+                        m.d.sync += [self.position.eq(0), self.place.eq(0)]
+                    m.next = "Fetch"
+            with m.State("Fetch"):
+                m.next = "Do"
+            with m.State("Do"), m.Switch(step.operation):
+                with m.Case(Operation.EMBED, Operation.TURNS):
+                    which = Mux(step.operation == Operation.EMBED, token.token, self.position)
+                    m.d.sync += [
+                        row_beat.eq(Cat(step.beat, step.page) + which * step.stride),
+                        taken.eq(0),
+                    ]
+                    m.next = "Ask"
+                with m.Case(Operation.NEXT), m.If(~self.gathering):
+                    m.next = "Next"
+                with m.Default():
+                    self._begin(m, step)
+                    with m.If(self._begun):
+                        m.d.sync += here.eq(here + 1)
+                        m.next = "Fetch"
+            with m.State("Ask"):
+                m.d.comb += [
+                    self.reads_table.eq(1),
+                    self.rows.valid.eq(1),
+                    self.rows.payload.beat.eq(row_beat),
+                    self.rows.payload.transfers.eq(step.count),
+                ]
+                with m.If(self.rows.ready):
+                    m.next = "Take"
+            with m.State("Take"):
+                # Of wide words first the lower halves come, then the upper ones.
+                embeds = step.operation == Operation.EMBED
+                wide = step.times == 2
+                with m.If(self.words.valid & embeds):
+                    m.d.sync += [lower.eq(self.words.payload), upper.eq(wide & ~upper)]
+                for lane, integer in enumerate(self.words.payload):
+                    m.d.comb += self.embedded.payload[lane].eq(
+                        Mux(wide, Cat(lower[lane], integer).as_signed(), integer)
+                    )
+                m.d.comb += [
+                    self.reads_table.eq(1),
+                    self.embedded.valid.eq(self.words.valid & embeds & (upper | ~wide)),
+                    self.turns.valid.eq(self.words.valid & ~embeds),
+                    self.turns.payload.eq(self.words.payload),
+                    self.words.ready.eq(1),
+                    ends.eq(taken + 1 == step.count),
+                ]
+                with m.If(self.words.valid & self.words.ready):
+                    m.d.sync += taken.eq(taken + 1)
+                    with m.If(ends):
+                        m.d.sync += here.eq(here + 1)
+                        m.next = "Fetch"
+            with m.State("Next"):
+                more = Signal()
+                m.d.comb += [
+                    self.waits_host.eq(token.last & ~self.tokens.ready),
+                    more.eq(token.last & (left != 1)),
+                    self.tokens.valid.eq(token.last),
+                    self.tokens.payload.eq(self.found),
+                ]
+                with m.If(~token.last | self.tokens.ready):
+                    m.d.sync += [
+                        self.position.eq(self.position + 1),
+                        token.token.eq(self.found),
+                        token.first.eq(0),
+                        left.eq(left - token.last),
+                        here.eq(0),
+                    ]
+                    self._next_place(m)
+                    with m.If(more):
+                        m.next = "Fetch"
+                    with m.Else():
+                        m.next = "Idle"
+        return m
+
+    def _next_place(self, m: Module) -> None:
+        layout = self._config.kv_layout
+        beats = self._decoder.head_elements // self._config.flash.beat_bytes
+        beats = max(1, beats)
+        # A row does not reach beyond two pages.
+        wraps = self.place.beat + beats >= layout.element_beats
+        m.d.sync += [
+            self.place.beat.eq(self.place.beat + beats - Mux(wraps, layout.element_beats, 0)),
+            self.place.page.eq(self.place.page + wraps),
+        ]
+
+    def _begin(self, m: Module, step) -> None:
+        """A job for each unit that a descriptor needs, all in one cycle."""
+        operation = step.operation
+        self._begun = begun = Signal()
+        free = Signal()
+        is_ = {kind: Signal(name=f"does_{kind.name.lower()}") for kind in Operation}
+        m.d.comb += [is_[kind].eq(operation == kind) for kind in Operation]
+        path, send, gather = self.paths.payload, self.sends.payload, self.gathers.payload
+        attend = self.attends.payload
+        works = Cat(
+            is_[kind]
+            for kind in (
+                *(Operation.NORM, Operation.KEYS, Operation.VALUES),
+                *(Operation.QUERIES, Operation.GATE),
+            )
+        ).any()
+        makes = is_[Operation.NORM] | is_[Operation.GATE] | is_[Operation.ATTEND]
+        matrix, norm, attends = (
+            is_[kind] for kind in (Operation.MATRIX, Operation.NORM, Operation.ATTEND)
+        )
+        of_words = step.target == Target.WORDS.value
+        of_sums = step.target == Target.RESIDUAL.value
+        uses_residual = self.working & ~self.using_words
+        m.d.comb += free.eq(
+            ~Cat(
+                (matrix | norm) & self.gathering,
+                (matrix | makes) & self.sending,
+                matrix & of_words & self.using_words,
+                matrix & of_sums & uses_residual,
+                (works | attends) & self.working,
+                attends & (~self.appended | self.attending),
+            ).any()
+        )
+        m.d.comb += [
+            begun.eq(free),
+            self.sends.valid.eq(free & is_[Operation.MATRIX]),
+            self.gathers.valid.eq(free & is_[Operation.MATRIX]),
+            self.paths.valid.eq(free & works),
+            self.attends.valid.eq(free & is_[Operation.ATTEND]),
+            self.clear.eq(free & makes),
+            self.keys_begin.eq(free & (is_[Operation.KEYS] | is_[Operation.VALUES])),
+            self.queries_begin.eq(free & is_[Operation.QUERIES]),
+            send.blocks.eq(step.blocks),
+            send.times.eq(step.times),
+            gather.target.eq(step.target),
+            gather.rows.eq(step.rows),
+            gather.extra.eq(step.extra),
+            gather.first.eq(step.first),
+            path.operation.eq(operation),
+            path.first.eq(step.first),
+            path.count.eq(step.count),
+            path.fraction_bits.eq(step.fraction_bits),
+            path.epsilon.eq(step.epsilon),
+            attend.page.eq(step.page),
+            attend.stride.eq(step.stride),
+            attend.heads.eq(step.count),
+            attend.rows.eq(self.position + 1),
+        ]
+        with m.If(self.keys_begin):
+            m.d.sync += [self.rows_page.eq(step.page), self.rows_stride.eq(step.stride)]

@@ -1,0 +1,173 @@
+"""The main job: a model decodes in hardware, and every sum of its layers is compared."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from neardecode.config import Config
+from neardecode.decoder.gather import ElementWrite
+from neardecode.decoder.layouts import ProgramWrite, PromptToken
+from neardecode.token_chip import token_counter_names
+from neardecode_testbench.drive.stimulus import Play, Probe, Sink, Source, Step, Storage
+from neardecode_testbench.reference.compiler import TokenImage
+from neardecode_testbench.reference.integer.decoder import IntegerDecoder, IntegerState
+from neardecode_testbench.scenarios.counters import read_counters, split_counters
+from neardecode_testbench.scenarios.packing import Packer
+
+__all__ = ["TokenDecode", "TokenRun", "TokenStep"]
+
+
+@dataclass
+class TokenStep:
+    """One token that went through the model.
+
+    Attributes:
+        token: What was read.
+        found: The token that follows.
+        cycles: From where it was given, or the token before was found, to that.
+    """
+
+    token: int
+    found: int
+    cycles: int
+
+
+@dataclass
+class TokenRun:
+    """What came of a decode.
+
+    Attributes:
+        tokens: The generated ids.
+        steps: Every token that was read.
+        values_compared: Sums of the residual stream, each compared, and tokens.
+        mismatches: Those that were not the integer reference's.
+        first_mismatch: Where the first of them was.
+        cycles: Of all steps.
+        blocks: For each block its busy cycles and its stalls by cause.
+        events: For each block its events.
+    """
+
+    tokens: list[int]
+    steps: list[TokenStep] = field(default_factory=list)
+    values_compared: int = 0
+    mismatches: int = 0
+    first_mismatch: str | None = None
+    cycles: int = 0
+    blocks: dict[str, dict] = field(default_factory=dict)
+    events: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+@dataclass
+class TokenDecode:
+    """Decodes a prompt greedily; nothing but ids crosses the edge of the chip.
+
+    Attributes:
+        config: The board's configuration.
+        decoder: The integer reference of the same split.
+        image: What the memories hold.
+        prompt: Token ids.
+        count: Most tokens to generate.
+        stops: Tokens that end the text.
+        limit: Most cycles of a token.
+        on_token: Called after each token that was read.
+    """
+
+    config: Config
+    decoder: IntegerDecoder
+    image: TokenImage
+    prompt: list[int]
+    count: int
+    stops: frozenset[int] = frozenset()
+    limit: int = 4_000_000
+    on_token: Callable[[TokenStep], None] | None = None
+
+    def __call__(self, step: Step) -> TokenRun:
+        """Runs on whatever simulator takes the steps."""
+        self._load(step)
+        run = TokenRun([])
+        state = IntegerState(self.decoder.shape)
+        fed = list(self.prompt)
+        while len(run.tokens) < self.count:
+            token, last = fed.pop(0), not fed
+            found = self._token(step, run, state, token, last)
+            if not last:
+                continue
+            if found in self.stops:
+                break
+            run.tokens.append(found)
+            fed = [found]
+        # Only here: memories serve no reads in the cycle of a probe.
+        step(Probe({"counting": 0}, []))
+        names = token_counter_names(self.config)
+        run.blocks, run.events = split_counters(read_counters(step, names), run.cycles)
+        return run
+
+    def _storages(self) -> list[Storage]:
+        beat_bytes = self.config.flash.beat_bytes
+        return [
+            Storage(f"storage__{channel}", image, beat_bytes)
+            for channel, image in enumerate(self.image.flash)
+        ] + [
+            Storage(f"{port}__{vault}", memory, beat_bytes, writable=port == "stores")
+            for vault, memory in enumerate(self._memories)
+            for port in ("stored", "stores")
+        ]
+
+    def _load(self, step: Step) -> None:
+        self._memories = [image.copy() for image in self.image.vaults]
+        pack = Packer(ProgramWrite(self.config)).pack
+        writes = [
+            pack({"address": place, "descriptor": bits})
+            for place, bits in enumerate(self.image.program)
+        ]
+        step(Play([Source("program", writes)], limit=100 + 2 * len(writes)))
+
+    def _token(self, step: Step, run: TokenRun, state: IntegerState, token: int, last: bool) -> int:
+        """One token through the hardware and the reference."""
+        first = state.positions == 0
+        expected, next_token = self._expected(token, state)
+        pack = Packer(PromptToken()).pack
+        element = Packer(ElementWrite(self.config.decoder.width, self.config.vector.word_bits))
+        mask = element.mask("element")
+        sums = [
+            element.pack({"element": place, "value": int(value) & (1 << 32) - 1})
+            for layer in expected
+            for place, value in enumerate(layer)
+        ]
+        outcome = step(
+            Play(
+                sources=[Source("prompt", [pack({"token": token, "first": first, "last": True})])],
+                sinks=[
+                    Sink("sums", len(sums), sums, keys=mask),
+                    Sink("tokens", 1, [next_token]),
+                ],
+                storages=self._storages(),
+                levels={"counting": 1, "running": 1, "generate": 1},
+                limit=self.limit,
+            )
+        )
+        found = outcome.sinks["tokens"].payloads[0]
+        run.values_compared += len(sums) + 1
+        for name in ("sums", "tokens"):
+            wrong = outcome.sinks[name].mismatches
+            run.mismatches += len(wrong)
+            if wrong and run.first_mismatch is None:
+                run.first_mismatch = f"{name} {wrong[0]} of position {state.positions - 1}"
+        found_step = TokenStep(token, found, outcome.cycles)
+        run.cycles += outcome.cycles
+        run.steps.append(found_step)
+        if self.on_token is not None:
+            self.on_token(found_step)
+        return found
+
+    def _expected(self, token: int, state: IntegerState) -> tuple[list[np.ndarray], int]:
+        """What is added to the residual stream, layer by layer, and the next token."""
+        layers: list[np.ndarray] = []
+
+        def note(layer: int, name: str, value) -> None:
+            if layer >= 0 and name in ("attention_residual", "residual"):
+                layers.append(value[0])
+
+        normed = self.decoder.forward([token], state, note)
+        return layers, int(self.decoder.logits(normed, state).argmax())
