@@ -26,7 +26,7 @@ SRAM = "sram"
 SRAM_WORDS = 64
 """Memories of more words than this are SRAM and counted in bits; others become flip-flops."""
 
-WIDE_FACTOR = 16
+WIDE_FACTOR = 11
 """Products of two factors of at least so many bits are recoded."""
 
 GATE_WEIGHTS = {"$_NAND_": 1.0, "$_NOR_": 1.0, "$_NOT_": 0.67}

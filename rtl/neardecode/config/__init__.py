@@ -5,6 +5,7 @@ from neardecode.config.causes import (
     ChannelCause,
     ChannelEvent,
     LinkCause,
+    OffStackCause,
     ProtectedLinkCause,
     ProtectedLinkEvent,
     ReductionCause,
@@ -21,6 +22,7 @@ from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat, PageLayout, p
 from neardecode.config.kv import Kv, KvMap
 from neardecode.config.link import Protection
 from neardecode.config.models import TAG_BITS, Config, Decode
+from neardecode.config.off_stack import OffStack
 from neardecode.config.presets import PRESETS
 from neardecode.config.stack import Heat, HeatConstants, Stack, StackCycles, Timings
 from neardecode.config.toml import ConfigError, dumps, load, loads
@@ -47,6 +49,8 @@ __all__ = [
     "Kv",
     "KvMap",
     "LinkCause",
+    "OffStack",
+    "OffStackCause",
     "PageLayout",
     "ProtectedLinkCause",
     "ProtectedLinkEvent",

@@ -14,6 +14,7 @@ from neardecode.config.fabric import Fabric
 from neardecode.config.flash import Flash
 from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat, PageLayout
 from neardecode.config.kv import Kv
+from neardecode.config.off_stack import OffStack
 from neardecode.config.section import Section
 from neardecode.config.stack import HeatConstants, Stack, StackCycles
 from neardecode.config.vector import Vector
@@ -55,6 +56,8 @@ class Config(Section):
     """The KV cache."""
     stack: Stack | None = None
     """DRAM vaults; without it there are none."""
+    off_stack: OffStack = OffStack()
+    """The pins at the stack's edge."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -78,6 +81,11 @@ class Config(Section):
             raise ValueError(
                 f"flash.sense_ns must be at least 3 cycles of {self.clock_ghz} GHz,"
                 f" not {self.flash.sense_ns}"
+            )
+        if self.off_stack_bits < 1:
+            raise ValueError(
+                f"off_stack.pins must carry a bit a cycle for each of {self.ports} memory ports,"
+                f" not {self.off_stack.pins} of {self.off_stack.pin_gbit_s} Gb/s"
             )
         return self
 
@@ -137,6 +145,22 @@ class Config(Section):
                 )
             ),
         )
+
+    @property
+    def ports(self) -> int:
+        """Memory ports of the stack: its vaults, or without any its flash channels."""
+        return self.flash.channels if self.stack is None else self.stack.vaults
+
+    @property
+    def off_stack_bits(self) -> int:
+        """Bits that a memory port's share of the stack's pins carries in a cycle."""
+        bits = self.off_stack.pins * self.off_stack.pin_gbit_s / self.clock_ghz
+        return int(round(bits, 6) // self.ports)
+
+    @property
+    def off_stack_cycles(self) -> int:
+        """What crossing the stack's edge takes, each way, in cycles."""
+        return self.cycles(self.off_stack.latency_ns)
 
     @property
     def bandwidth_gbs(self) -> float:
