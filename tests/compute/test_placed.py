@@ -5,7 +5,12 @@ from functools import cache
 import pytest
 
 from neardecode.config import PRESETS, BlockFormat, Compute, Config, Fabric, Flash, OffStack
+from neardecode_testbench.devices.board import Board
+from neardecode_testbench.drive import native
+from neardecode_testbench.drive.design import Design
 from neardecode_testbench.scenarios.blocks.mac_numbers import Job
+from neardecode_testbench.scenarios.decode import DecodeScenario
+from neardecode_testbench.scenarios.model import ModelSource
 from neardecode_testbench.scenarios.near_load import NearLoad, measure_near
 
 JOBS = (
@@ -97,3 +102,13 @@ def test_the_share_of_a_port_is_whole_bits_and_at_least_one():
     assert PRESETS["hbf16"].off_stack_bits == 1024 * 4 // 16
     with pytest.raises(ValueError, match="must carry a bit a cycle for each of 1 memory ports"):
         Config(off_stack=OffStack(pins=1, pin_gbit_s=1.0))
+
+
+def test_a_chip_decodes_the_same_with_its_slices_outside():
+    tables = PRESETS["tiny"].model_dump()
+    tables["compute"]["near_memory"] = False
+    tables["off_stack"]["pins"] = 64
+    config = Config.model_validate(tables)
+    scenario = DecodeScenario(config, ModelSource(), list(b"n"), 1)
+    decoded = native.run(Design(Board, (config,)), scenario, waves=None, wave_cycles=0)
+    assert decoded.mismatches == decoded.errors == 0
