@@ -5,7 +5,8 @@ from amaranth.hdl import unsigned
 
 from neardecode.compute.off_stack import Crossing, OffStackLink, transfers
 from neardecode_testbench.benches.amaranth_sim import play, play_after_reset
-from neardecode_testbench.scenarios.blocks.edge import CutOff, Pacing
+from neardecode_testbench.drive.stimulus import Play, Probe, Sink, Source
+from neardecode_testbench.scenarios.blocks.edge import CutOff, Pacing, Recorder
 from neardecode_testbench.scenarios.blocks.off_stack import EdgePayloads
 
 CROSSINGS = {
@@ -87,3 +88,19 @@ def test_reset_forgets_what_was_under_way():
 def test_wrong_arguments_are_refused(crossings, link_bits, latency, message):
     with pytest.raises(ValueError, match=message):
         OffStackLink(crossings, link_bits, latency)
+
+
+class Uncounted:
+    """Payloads while the counters rest."""
+
+    recorder = Recorder(("queries", "queries_far"))
+
+    def __call__(self, step):
+        ends = ([Source("queries", [1, 2])], [Sink("queries_far", 2, [1, 2])])
+        step(Play(*ends, levels={"counting": 0}, limit=100))
+        return step(Probe({}, ["bytes_in", "cycles"])).outputs
+
+
+def test_nothing_is_counted_while_the_counters_rest():
+    link = OffStackLink({"queries": CROSSINGS["queries"]}, 16, 1)
+    assert play(link, Uncounted()) == {"bytes_in": 0, "cycles": 0}
