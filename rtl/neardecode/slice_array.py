@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
 from neardecode.compute.command import ActivationBlock, SliceCommand
+from neardecode.compute.placed import PlacedSlice
 from neardecode.compute.slice import MacSlice
 from neardecode.config import (
     ChannelCause,
@@ -112,7 +113,9 @@ class SliceArray(wiring.Component):
         counts = []
         for index in range(channels):
             m.submodules[f"flash{index}"] = channel = FlashChannel(config.flash)
-            m.submodules[f"slice{index}"] = mac = MacSlice(config, address_bits)
+            # One of a central array lies across the stack's edge from its channel.
+            slice_class = MacSlice if config.compute.near_memory else PlacedSlice
+            m.submodules[f"slice{index}"] = mac = slice_class(config, address_bits)
             m.submodules[f"link{index}"] = link = Link(
                 self._flit,
                 latency=config.fabric.link_latency,

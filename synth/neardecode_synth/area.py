@@ -26,6 +26,9 @@ SRAM = "sram"
 SRAM_WORDS = 64
 """Memories of more words than this are SRAM and counted in bits; others become flip-flops."""
 
+WIDE_FACTOR = 11
+"""Products of two factors of at least so many bits are recoded."""
+
 GATE_WEIGHTS = {"$_NAND_": 1.0, "$_NOR_": 1.0, "$_NOT_": 0.67}
 FLIP_FLOP = 5.67
 FLIP_FLOP_WITH_ENABLE = 8.0
@@ -88,6 +91,10 @@ def synthesise(component: wiring.Component) -> Area:
             f"tee -o {memories} dump t:$mem_v2",
             # An SRAM is a macro: Yosys keeps it, with all that drives it, and leaves it alone.
             f"chtype -set \\{SRAM} t:$mem_v2",
+            # Sums of many wide rows keep abc from coming to an end: it searches them for equal
+            # nodes. Booth's recoding halves the rows; of narrow factors it makes more logic.
+            "wreduce",
+            f"booth t:$mul r:A_WIDTH>={WIDE_FACTOR} %i r:B_WIDTH>={WIDE_FACTOR} %i",
             "synth -top top -run coarse:check -noabc",
             "abc -g cmos2",
             f"tee -o {counts} stat -json",

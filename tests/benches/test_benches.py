@@ -12,7 +12,7 @@ from neardecode_testbench.drive.cocotb_run import simulate_module
 
 BENCHES = (
     *("controller_axi", "flash_channel", "link", "mac_slice", "nand_dies", "router", "softmax"),
-    "vault",
+    *("off_stack", "vault"),
 )
 VARIANTS = {"controller_axi": ("plain", "corrected")}
 """Benches of more than one design, which their ``DESIGNS`` names."""

@@ -58,6 +58,11 @@ def untouched(monkeypatch):
             ["area", "alu"],
             "alu: no such block; known: " + ", ".join(BLOCKS),
         ),
+        (["area", "router", "--set", "a b"], re.compile(r"--set a b: not TOML: .*'='.*")),
+        (
+            ["area", "router", "--set", "compute.vectors=9"],
+            "--set compute.vectors: Input should be less than or equal to 8",
+        ),
         (["area", "router", "--json", "none/a.json"], "none/a.json: its folder does not exist"),
         (["verilog", "router", "-o", "none/r.sv"], "none/r.sv: its folder does not exist"),
         (["config", "show", "huge"],

@@ -21,6 +21,7 @@ COMMANDS = [
     ("bench", "link"),
     ("bench", "mac"),
     ("bench", "native"),
+    ("bench", "near"),
     ("bench", "softmax"),
     ("bench", "stack"),
 ]

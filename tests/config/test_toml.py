@@ -49,7 +49,6 @@ KNOWN_FLASH = (
     " program_ns, erase_ns, ecc, repair, host"
 )
 KNOWN_TOP = ", ".join(Config.model_fields)
-KNOWN_TOP = "clock_ghz, flash, compute, vector, fabric, decode, stack"
 
 
 @pytest.mark.parametrize(

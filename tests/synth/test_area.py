@@ -1,5 +1,5 @@
 import pytest
-from amaranth.hdl import Module, unsigned
+from amaranth.hdl import Module, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -27,6 +27,17 @@ class And(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.d.comb += self.o.eq(self.a & self.b)
+        return m
+
+
+class Product(wiring.Component):
+    def __init__(self, a_bits: int, b_bits: int):
+        bits = a_bits + b_bits
+        super().__init__({"a": In(signed(a_bits)), "b": In(signed(b_bits)), "o": Out(signed(bits))})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += self.o.eq(self.a * self.b)
         return m
 
 
@@ -70,6 +81,12 @@ def test_an_and_is_a_nand_and_an_inverter_at_most():
     area = synthesise(And())
     assert area.flip_flops == 0
     assert 8 <= area.logic_ge <= 8 * 1.67 + 8 * 0.67
+
+
+def test_a_product_is_recoded_where_both_factors_are_wide_and_not_where_one_is_narrow():
+    # 6480 gates and 963 the other way round.
+    assert 4000 < synthesise(Product(20, 20)).logic_ge < 5500
+    assert 600 < synthesise(Product(5, 12)).logic_ge < 850
 
 
 def test_a_deep_memory_is_counted_in_bits_and_keeps_the_logic_before_it():

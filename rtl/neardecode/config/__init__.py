@@ -6,6 +6,7 @@ from neardecode.config.causes import (
     ChannelEvent,
     DecoderCause,
     LinkCause,
+    OffStackCause,
     ProtectedLinkCause,
     ProtectedLinkEvent,
     ReductionCause,
@@ -23,6 +24,7 @@ from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat, PageLayout, p
 from neardecode.config.kv import Kv, KvMap
 from neardecode.config.link import Protection
 from neardecode.config.models import TAG_BITS, Config, Decode
+from neardecode.config.off_stack import OffStack
 from neardecode.config.presets import PRESETS
 from neardecode.config.program import Operation, Target, descriptor_bits, table_row_beats
 from neardecode.config.stack import Heat, HeatConstants, Stack, StackCycles, Timings
@@ -53,6 +55,8 @@ __all__ = [
     "Kv",
     "KvMap",
     "LinkCause",
+    "OffStack",
+    "OffStackCause",
     "Operation",
     "PageLayout",
     "ProtectedLinkCause",

@@ -13,6 +13,7 @@ __all__ = [
     "ChannelEvent",
     "DecoderCause",
     "LinkCause",
+    "OffStackCause",
     "ProtectedLinkCause",
     "ProtectedLinkEvent",
     "ReductionCause",
@@ -153,6 +154,17 @@ class ProtectedLinkEvent(enum.Enum):
     """Times that a unit was overdue."""
     SUBSTITUTES = 4
     """Units given in the place of overdue ones."""
+
+
+class OffStackCause(enum.Enum):
+    """The data pins at a stack's edge; busy is a transfer, either way."""
+
+    BUSY = 0
+    """A transfer crossed."""
+    CREDIT = 1
+    """Payloads waited, and none had room at the far end."""
+    IDLE = 2
+    """No payload waited."""
 
 
 class ReductionCause(enum.Enum):

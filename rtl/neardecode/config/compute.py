@@ -33,6 +33,8 @@ class Compute(Section):
     """A command can name the pages that matter; the others are not read."""
     clock_divider: Literal[1, 2, 4] = 1
     """The slice moves in one of so many cycles."""
+    near_memory: bool = True
+    """Slices lie beside their memory; otherwise across the stack's edge, as a central array."""
     activation_bits: Annotated[int, Field(ge=4, le=16)] = 12
     """Bits of an element of a block-scaled activation."""
     accumulator_bits: Annotated[int, Field(ge=24, le=64)] = 48

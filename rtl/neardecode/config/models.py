@@ -15,6 +15,7 @@ from neardecode.config.fabric import Fabric
 from neardecode.config.flash import Flash
 from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat, PageLayout
 from neardecode.config.kv import Kv
+from neardecode.config.off_stack import OffStack
 from neardecode.config.section import Section
 from neardecode.config.stack import HeatConstants, Stack, StackCycles
 from neardecode.config.vector import Vector
@@ -58,6 +59,8 @@ class Config(Section):
     """DRAM vaults; without it there are none."""
     decoder: Decoder | None = None
     """The token decoder; without it the host does what it would do."""
+    off_stack: OffStack = OffStack()
+    """The pins at the stack's edge."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -83,12 +86,19 @@ class Config(Section):
                 f"flash.sense_ns must be at least 3 cycles of {self.clock_ghz} GHz,"
                 f" not {self.flash.sense_ns}"
             )
+        if self.off_stack_bits < 1:
+            raise ValueError(
+                f"off_stack.pins must carry a bit a cycle for each of {self.ports} memory ports,"
+                f" not {self.off_stack.pins} of {self.off_stack.pin_gbit_s} Gb/s"
+            )
         return self
 
     def _check_decoder(self) -> None:
         decoder, flash = self.decoder, self.flash
         if decoder is None:
             return
+        if not self.compute.near_memory:
+            raise ValueError("compute.near_memory must be true with a decoder, not False")
         if self.stack is None:
             raise ValueError("decoder must be left out where there is no stack for the KV cache")
         if (self.stack.page_bytes, self.stack.beat_bytes) != (flash.page_bytes, flash.beat_bytes):
@@ -195,6 +205,22 @@ class Config(Section):
                 )
             ),
         )
+
+    @property
+    def ports(self) -> int:
+        """Memory ports of the stack: its vaults, or without any its flash channels."""
+        return self.flash.channels if self.stack is None else self.stack.vaults
+
+    @property
+    def off_stack_bits(self) -> int:
+        """Bits that a memory port's share of the stack's pins carries in a cycle."""
+        bits = self.off_stack.pins * self.off_stack.pin_gbit_s / self.clock_ghz
+        return int(round(bits, 6) // self.ports)
+
+    @property
+    def off_stack_cycles(self) -> int:
+        """What crossing the stack's edge takes, each way, in cycles."""
+        return self.cycles(self.off_stack.latency_ns)
 
     @property
     def bandwidth_gbs(self) -> float:

@@ -15,10 +15,9 @@ FORMATS = (BlockFormat.Q4_1, BlockFormat.Q8_0, BlockFormat.MXINT8)
 CONFIG = Config(
     flash=Flash(dies=1, banks_a_die=4, page_bytes=256, beat_bytes=32, pages_a_bank=16),
     fabric=Fabric(payload_bits=256),
-    # Everything that a slice can have.
+    # Everything that a slice can have, of one vector: Icarus takes seconds a hundred cycles.
     compute=Compute(
         formats=tuple(format_.name for format_ in FORMATS),
-        vectors=2,
         head_elements=64,
         selection=True,
         blocks_a_row=32,
@@ -35,17 +34,17 @@ JOBS = (
     Job(4, 6, 7, bad_pages=frozenset({1})),
     Job(6, 8, 62, appended=True),
     Job(1, 8),
-    Job(20, 4),
+    Job(6, 4),
 )
 """Every number of blocks, rows that straddle pages, a page that cannot be read."""
 MIXED = (
     Job(9, 4, format=BlockFormat.Q4_1),
-    Job(20, 2, sums=True),
+    Job(9, 2, sums=True),
     Job(7, 5, format=BlockFormat.Q4_1),
     Job(5, 3, format=BlockFormat.Q8_0),
-    Job(9, 2, sums=True, deliver=False),
+    Job(5, 2, sums=True, deliver=False),
     Job(4, 6),
-    Job(30, 2, sums=True, keep=True, rescale=(2, 0)),
+    Job(12, 2, sums=True, keep=True, rescale=(2,)),
 )
 """Every mode and format in turn."""
 SELECTED = (
@@ -83,8 +82,7 @@ async def selected_pages(dut):
 @cocotb.test()
 async def commands_under_random_stalls(dut):
     """Every result in its cycle, all five streams held back at random."""
-    for seed, share in ((1, 0.3), (2, 0.7)):
-        await play(dut, SliceRows(CONFIG, ADDRESS_BITS, JOBS, seed, Pacing(seed, share)))
+    await play(dut, SliceRows(CONFIG, ADDRESS_BITS, JOBS, 2, Pacing(2, 0.4)))
 
 
 @cocotb.test()
@@ -97,6 +95,6 @@ async def ends_of_the_range(dut):
 @cocotb.test()
 async def reset_in_the_middle(dut):
     """Nothing is left of what was cut off."""
-    for cycles in (2, 12, 27):
+    for cycles in (2, 17):
         await leave_standing(dut, SliceRows(CONFIG, ADDRESS_BITS, JOBS, 3), cycles)
-        await play(dut, SliceRows(CONFIG, ADDRESS_BITS, JOBS[:3], 4))
+        await play(dut, SliceRows(CONFIG, ADDRESS_BITS, JOBS[:2], 4))

@@ -26,6 +26,7 @@ def main() -> None:
         bench_flash,
         bench_link,
         bench_mac,
+        bench_near,
         bench_softmax,
         bench_stack,
         config,

@@ -6,6 +6,7 @@ from amaranth.lib import wiring
 from amaranth.utils import ceil_log2
 
 from neardecode.chip import Chip
+from neardecode.compute.placed import PlacedSlice
 from neardecode.compute.slice import MacSlice
 from neardecode.compute.softmax.softmax import Softmax
 from neardecode.config import Config, ConfigError
@@ -78,6 +79,7 @@ BLOCKS: dict[str, Callable[[Config], wiring.Component]] = {
     "flash_channel": lambda config: FlashChannel(config.flash),
     "mac_slice": lambda config: MacSlice(config, ceil_log2(config.flash.pages)),
     "normalise": _normalise,
+    "placed_slice": lambda config: PlacedSlice(config, ceil_log2(config.flash.pages)),
     "quantiser": _quantiser,
     "residual_add": ResidualAdd,
     "root_mean_square": RootMeanSquare,

@@ -7,6 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import Out, connect, flipped
 from amaranth.utils import ceil_log2
 
+from neardecode.compute.placed import PlacedSlice
 from neardecode.compute.slice import MacSlice
 from neardecode.config import Config
 from neardecode_testbench.devices.page_memory import PageMemory
@@ -22,18 +23,19 @@ class MacBench(wiring.Component):
     Parameters:
         config: A configuration.
         rate: Of the memory, as `PageMemory`.
+        placed: The stack's edge lies between the two, or between the slice and its host.
 
     Members:
         storage: As the memory's.
-        window: Out(48). Cycles from the first beat that the slice took to the last.
-        The others: As the slice's, but for ``requests`` and ``beats``.
+        window: Out(48). Cycles from the first beat that was taken of the memory to the last.
+        The others: As those of `MacSlice` or `PlacedSlice`, but for ``requests`` and ``beats``.
     """
 
     window: Signal
 
-    def __init__(self, config: Config, rate: int):
+    def __init__(self, config: Config, rate: int, placed: bool = False):
         address_bits = ceil_log2(config.flash.pages)
-        self._slice = MacSlice(config, address_bits)
+        self._slice = (PlacedSlice if placed else MacSlice)(config, address_bits)
         # A page that does not exist has an address of its own: one bit more.
         flash = config.flash
         self._memory = PageMemory(address_bits, flash.page_beats, flash.beat_bytes, rate)

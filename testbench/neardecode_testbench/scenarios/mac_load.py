@@ -7,6 +7,7 @@ Source: the sizes are those of the models' published configurations: SmolLM2-135
 Llama 2 70B.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -19,9 +20,17 @@ from neardecode_testbench.devices.mac_bench import MacBench
 from neardecode_testbench.devices.page_memory import QUEUED_BEATS, RATE_CYCLES
 from neardecode_testbench.drive.backends import Backend, simulate
 from neardecode_testbench.drive.design import Design
-from neardecode_testbench.drive.stimulus import Play, Probe, Sink, Source, Step, Storage
+from neardecode_testbench.drive.stimulus import (
+    Outcome,
+    Play,
+    Probe,
+    Sink,
+    Source,
+    Step,
+    Storage,
+)
 from neardecode_testbench.scenarios.blocks.edge import check_sink, read_counts
-from neardecode_testbench.scenarios.blocks.mac_numbers import Job, SliceStimulus
+from neardecode_testbench.scenarios.blocks.mac_numbers import Job, JobStimulus, SliceStimulus
 from neardecode_testbench.scenarios.blocks.mac_slice import slice_streams
 
 __all__ = [
@@ -31,10 +40,12 @@ __all__ = [
     "LayerShape",
     "LoadMode",
     "LoadPattern",
+    "PlayedJobs",
     "SliceLoad",
     "SliceMeasure",
     "layer_jobs",
     "measure_slice",
+    "play_jobs",
     "slice_config",
 ]
 
@@ -197,6 +208,75 @@ class SliceMeasure:
 
 
 @dataclass
+class PlayedJobs:
+    """Commands that a slice has done, every value as the reference says.
+
+    Attributes:
+        stimuli: Of each.
+        storage: The memory that they read.
+        outcome: When everything came.
+        beats: Beats of the pages that they read.
+        values: Results and sums, each compared.
+    """
+
+    stimuli: list[JobStimulus]
+    storage: Storage
+    outcome: Outcome
+    beats: int
+    values: int
+
+
+def play_jobs(
+    step: Step, config: Config, jobs: Sequence[Job], throttle: int, seed: int, trailing: int
+) -> PlayedJobs:
+    """Plays commands one after another as fast as a slice takes them, their pages in a memory.
+
+    Parameters:
+        step: Of the simulation.
+        config: The slice's configuration.
+        jobs: What to do; their pages follow each other.
+        throttle: Of 16 cycles how many are taken away.
+        seed: Of weights and activations.
+        trailing: Cycles to go on behind the last value.
+
+    Raises:
+        CheckError: if a value is not the reference's.
+    """
+    flash = config.flash
+    draw = SliceStimulus(config, ceil_log2(flash.pages), np.random.default_rng(seed), "common")
+    stimuli, base = [], 0
+    for job in jobs:
+        stimuli.append(draw.job(replace(job, base=base)))
+        base += len(stimuli[-1].image)
+    memory = np.concatenate([stimulus.image for stimulus in stimuli])
+    streams = slice_streams(config)
+
+    def payloads(stream: str) -> list[int]:
+        name = "command" if stream == "commands" else stream
+        parts = [getattr(stimulus, name) for stimulus in stimuli]
+        return parts if stream == "commands" else [payload for part in parts for payload in part]
+
+    beats = sum(len(stimulus.beats) for stimulus in stimuli)
+    sources = ("commands", "activations", "probabilities", "selections")
+    expected = {stream: payloads(stream) for stream in ("results", "sums") if stream in streams}
+    storage = Storage("storage", memory, flash.beat_bytes)
+    outcome = step(
+        Play(
+            sources=[Source(s, payloads(s)) for s in sources if s in streams],
+            sinks=[Sink(s, len(given), given) for s, given in expected.items()],
+            storages=[storage],
+            levels={"counting": 1, "throttle": throttle},
+            limit=400 * (beats + sum(len(s.activations) for s in stimuli)) + 10_000,
+            trailing=trailing,
+        )
+    )
+    for stream in expected:
+        check_sink(stream, outcome.sinks[stream])
+    values = sum(len(given) for given in expected.values())
+    return PlayedJobs(stimuli, storage, outcome, beats, values)
+
+
+@dataclass
 class SliceLoad:
     """Commands one after another, as fast as a slice takes them.
 
@@ -221,40 +301,11 @@ class SliceLoad:
             CheckError: if a value is not the reference's.
             ValueError: if more beats were taken than could be given.
         """
-        config, flash = self.config, self.config.flash
-        draw = SliceStimulus(
-            config, ceil_log2(flash.pages), np.random.default_rng(self.seed), "common"
-        )
-        stimuli, base = [], 0
-        for job in self.jobs:
-            stimuli.append(draw.job(replace(job, base=base)))
-            base += len(stimuli[-1].image)
-        memory = np.concatenate([stimulus.image for stimulus in stimuli])
-        streams = slice_streams(config)
-
-        def payloads(stream: str) -> list[int]:
-            name = "command" if stream == "commands" else stream
-            parts = [getattr(stimulus, name) for stimulus in stimuli]
-            return (
-                parts if stream == "commands" else [payload for part in parts for payload in part]
-            )
-
-        beats = sum(len(stimulus.beats) for stimulus in stimuli)
-        sources = ("commands", "activations", "probabilities", "selections")
-        expected = {stream: payloads(stream) for stream in ("results", "sums") if stream in streams}
-        outcome = step(
-            Play(
-                sources=[Source(s, payloads(s)) for s in sources if s in streams],
-                sinks=[Sink(s, len(given), given) for s, given in expected.items()],
-                storages=[Storage("storage", memory, flash.beat_bytes)],
-                levels={"counting": 1, "throttle": self.throttle},
-                limit=400 * (beats + sum(len(s.activations) for s in stimuli)) + 10_000,
-                # Beats behind the last row come after its result.
-                trailing=4 * RATE_CYCLES * flash.page_beats,
-            )
-        )
-        for stream in expected:
-            check_sink(stream, outcome.sinks[stream])
+        config = self.config
+        # Beats behind the last row come after its result.
+        trailing = 4 * RATE_CYCLES * config.flash.page_beats
+        played = play_jobs(step, config, self.jobs, self.throttle, self.seed, trailing)
+        stimuli, beats = played.stimuli, played.beats
         cycles = read_counts(step, "cycles", SliceCause)
         taken = cycles["BUSY"] + cycles["SCALES"] + cycles["TAIL"]
         window = step(Probe({}, ["window"])).outputs["window"]
@@ -277,7 +328,7 @@ class SliceLoad:
             formula=taken / min(rate, moving),
             zero_blocks=step(Probe({}, ["zero_blocks"])).outputs["zero_blocks"],
             blocks=blocks,
-            values=sum(len(given) for given in expected.values()),
+            values=played.values,
             cycles=cycles,
         )
 

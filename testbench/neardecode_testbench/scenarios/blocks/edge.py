@@ -29,6 +29,7 @@ __all__ = [
     "check_cycles",
     "check_recorded",
     "check_sink",
+    "named_counts",
     "offered_cycles",
     "open_from",
     "read_counts",
@@ -255,7 +256,11 @@ def check_recorded(recorder: Recorder, stream: str, outcome: Outcome, offered: l
 
 def read_counts(step: Step, port: str, causes: type[enum.Enum]) -> dict[str, int]:
     """The counts of a block, by name; counting stops."""
-    bits = step(Probe({"counting": 0}, [port])).outputs[port]
+    return named_counts(step(Probe({"counting": 0}, [port])).outputs[port], causes)
+
+
+def named_counts(bits: int, causes: type[enum.Enum]) -> dict[str, int]:
+    """Counts by name, of a port that holds them side by side."""
     mask = (1 << COUNT_BITS) - 1
     return {cause.name: bits >> COUNT_BITS * cause.value & mask for cause in causes}
 
