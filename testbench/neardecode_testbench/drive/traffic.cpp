@@ -49,7 +49,8 @@ struct Load {
     int64_t hot_node;
     uint64_t hot_threshold;
     int64_t burst;   // Packets at a time where positive: the threshold begins a burst,
-    int64_t window;  // and no burst begins sooner after another.
+    int64_t window;  // and no burst begins sooner after another,
+    const int64_t* begins;  // nor, by source, before this cycle.
 };
 
 struct Plan {
@@ -158,6 +159,8 @@ struct Traffic {
         for (int64_t end = 0; end < ends.count; ++end) {
             End& state = states[end];
             state.random.state = mixed(plan.seed * 1000003 + end) | 1;
+            for (int kind = 0; kind < 2; ++kind)
+                if (plan.loads[kind].begins) state.next_burst[kind] = plan.loads[kind].begins[end];
             state.sending.resize(ends.channels);
             state.taking.resize(ends.channels);
             state.held.resize(ends.channels);

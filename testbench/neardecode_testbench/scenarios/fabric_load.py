@@ -76,7 +76,7 @@ class Measure:
             them, or None where none of them arrived.
         hops_mean: Links between routers of such a packet.
         missing: Such packets that had not arrived when the run ended.
-        cycles, seconds: Of the whole run.
+        cycles, seconds: Of the whole run, in a core's own time.
     """
 
     offered: float
@@ -257,8 +257,10 @@ class GuaranteeResult:
         bound: The most cycles that a token's packet can take.
         window: Cycles between bursts.
         worst, worst_adversarial: The most cycles that one took, with random destinations and
-            where all ends send to one corner at once.
+            where the tokens of all ends come to one corner at once.
         token_flits: Flits of tokens that arrived.
+        missing: Flits of tokens that took longer than the bound and were not waited for.
+        cycles: Of all runs.
         bulk_accepted: Flits of bulk a node and cycle.
     """
 
@@ -267,6 +269,8 @@ class GuaranteeResult:
     worst: int
     worst_adversarial: int
     token_flits: int
+    missing: int
+    cycles: int
     bulk_accepted: float
 
 
@@ -275,15 +279,24 @@ def measure_guarantee(
     burst: int,
     packet_flits: int,
     seeds: int,
-    cycles: int = 20_000,
+    flits: int,
     seed: int = 1,
     window: int | None = None,
 ) -> GuaranteeResult:
     """Tokens as declared, under bulk at full load, seed after seed.
 
-    Half of the seeds have random destinations, a burst whenever the window allows. In the other
-    half every end sends all its tokens to one corner: the links before it are those that most of
-    the derivation's crossings lie on.
+    Half of the seeds have random destinations, a burst whenever the window allows or a little
+    later. The other half is what the derivation counts: every end sends to the corner whose cone
+    most crossings lie in, the far ones sooner, so that all tokens are before the same link at the
+    same time, give or take a few cycles that change with the seed.
+
+    Args:
+        shape: The network, of two classes.
+        burst, packet_flits, window: What every end declares; by default the window is the least in
+            which no end has two bursts under way.
+        seeds: Runs.
+        flits: Of tokens, in all runs together, at least.
+        seed: The first seed.
 
     Raises:
         ValueError: if there is no bound.
@@ -295,28 +308,48 @@ def measure_guarantee(
         alone = latency_bound(topology, Envelope(burst, packet_flits, 1 << 40), **numbers)
         window = 2 * alone + 1
     bound = latency_bound(topology, Envelope(burst, packet_flits, window), **numbers)
+    nodes = range(topology.nodes)
+    corner = topology.nodes - 1
+    far = max(topology.hops(node, corner) for node in nodes)
+    # Where a burst begins with this probability, it begins that much later than it might.
+    late = 0.05
+    a_burst = topology.nodes * burst * packet_flits
+    cycles = window + int(flits / seeds / a_burst * (window + 1 / late) * 1.02)
 
     def run(number: int) -> TrafficResult:
-        corner = (topology.nodes - 1,) * topology.nodes if number % 2 else None
-        # Ends begin together where the window is all that they wait for.
-        together = number % 4 < 2
+        random = np.random.default_rng(seed + number)
+        if number % 2:
+            spread = int(random.integers(5))
+            begins = tuple(
+                (far - topology.hops(node, corner)) * (shape.link_latency + 1)
+                + int(random.integers(spread + 1))
+                for node in nodes
+            )
+            token = Load(1.0, packet_flits, (corner,) * len(nodes), None, burst, window, begins)
+        else:
+            rate = 1.0 if number % 4 else late
+            token = Load(rate, packet_flits, burst=burst, window=window)
         return NetworkModel(shape).run(
-            Load(1.0 if together else 0.05, packet_flits, corner, burst=burst, window=window),
-            Load(1.0 / 5, 5, hot=(topology.nodes - 1, 0.5)),
+            token,
+            Load(1.0 / 5, 5, hot=(corner, 0.5)),
             seed=seed + number,
             warm_up=0,
             measured=cycles,
-            drain=100_000,
+            # Bulk never drains; a token that takes longer than this is missing.
+            drain=bound + 1,
             longest_queue=1000,
         )
 
     results = _parallel(run, range(seeds))
+    arrived = sum(result.packets[0] for result in results) * packet_flits
     bulk = sum(result.accepted[1] for result in results)
     return GuaranteeResult(
         bound,
         window,
         max(result.latency_max[0] for result in results[::2]),
         max((result.latency_max[0] for result in results[1::2]), default=0),
-        sum(result.packets[0] for result in results) * packet_flits,
+        arrived,
+        sum(result.offered[0] for result in results) - arrived,
+        sum(result.cycles for result in results),
         bulk / (cycles * seeds * topology.nodes),
     )
