@@ -15,7 +15,7 @@ from neardecode_testbench.cli.output import JsonOption, check_writable, console,
 from neardecode_testbench.drive.design import write_atomically
 from neardecode_testbench.drive.prove import ProofError
 from neardecode_testbench.drive.traffic import FabricShape
-from neardecode_testbench.report.curve import curve_svg
+from neardecode_testbench.report.curve import FORMATS, latency_curve
 from neardecode_testbench.scenarios.fabric_load import (
     FabricLoad,
     Measure,
@@ -54,8 +54,11 @@ def fabric(
     sweep_: Annotated[
         bool, typer.Option("--sweep", help="Instead of one load, twenty up to it.")
     ] = False,
-    svg: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="With --sweep: draw the curve.")
+    plot: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="With --sweep: draw the curve, .png or .svg; repeatable."
+        ),
     ] = None,
     guarantee: Annotated[
         bool, typer.Option("--guarantee", help="Instead, hold the bound of tokens against bulk.")
@@ -82,7 +85,7 @@ def fabric(
 
     Example: `neardecode bench fabric --size 4x4 --pattern transpose --load 0.3 --json t.json`
 
-    Example: `neardecode bench fabric --packet 5 --load 1 --sweep --svg curve.svg`
+    Example: `neardecode bench fabric --packet 5 --load 1 --sweep --plot curve.png --plot curve.svg`
 
     With `--guarantee` tokens within a declared burst share the network with bulk at full load,
     and the longest that one took is compared with the computed bound.
@@ -97,9 +100,13 @@ def fabric(
 
     Example: `neardecode bench fabric --topology line --size 3 --depth 4 --prove`
     """
-    check_writable(json, svg)
-    if svg is not None and not sweep_:
-        raise InputError("--svg draws the curve of --sweep, which was not asked for")
+    plots = plot or []
+    check_writable(json, *plots)
+    if plots and not sweep_:
+        raise InputError("--plot draws the curve of --sweep, which was not asked for")
+    for file in plots:
+        if file.suffix[1:] not in FORMATS:
+            raise InputError(f"--plot: {file} does not end in .{' or .'.join(FORMATS)}")
     quiet = json is not None and str(json) == "-"
     try:
         shape = FabricShape(_topology(topology, size), depth, (vcs,), link_latency)
@@ -134,12 +141,12 @@ def fabric(
     except ValueError as error:
         raise InputError(str(error)) from None
     saturation = measured.pop()[0].accepted
-    if svg is not None:
+    if plots:
         title = f"{topology} {size}, {pattern}, {vcs} x {depth} flits, packets of {packet}"
-        points = [(m[0].offered, m[0].latency_mean) for m in measured]
-        write_atomically(
-            svg, curve_svg(title, [(x, y) for x, y in points if y is not None], zero_load)
-        )
+        means = [(m[0].offered, m[0].latency_mean) for m in measured]
+        points = [(x, y) for x, y in means if y is not None]
+        for file in plots:
+            write_atomically(file, latency_curve(title, points, zero_load, file.suffix[1:]))
     if not quiet:
         _print(given, runs, measured, zero_load, saturation)
     results = {

@@ -45,7 +45,8 @@ struct Ends {
 struct Load {
     uint64_t threshold;           // A packet begins where a random number is below this.
     int64_t packet_flits;
-    const int64_t* destinations;  // By source: negative is uniform.
+    const int64_t* destinations;  // By source a sequence, repeated; negative is uniform.
+    int64_t sequence;             // Its length.
     int64_t hot_node;
     uint64_t hot_threshold;
     int64_t burst;   // Packets at a time where positive: the threshold begins a burst,
@@ -131,6 +132,7 @@ struct End {
     Random random;
     std::deque<Packet> queues[2];
     int64_t next_burst[2] = {0, 0};
+    int64_t made[2] = {0, 0};  // Packets of each class.
     std::vector<Sending> sending;
     std::vector<int64_t> credits;
     std::vector<Taking> taking;
@@ -202,7 +204,8 @@ struct Traffic {
             if (load.burst && cycle < end.next_burst[kind]) continue;
             end.next_burst[kind] = cycle + load.window;
             for (int64_t index = 0; index < std::max<int64_t>(load.burst, 1); ++index) {
-                int64_t destination = load.destinations[source];
+                int64_t destination = load.destinations[source * load.sequence +
+                                                        end.made[kind]++ % load.sequence];
                 if (destination < 0) {
                     destination = load.hot_threshold && end.random.next() < load.hot_threshold
                                       ? load.hot_node

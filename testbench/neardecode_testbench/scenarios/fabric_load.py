@@ -17,7 +17,13 @@ import numpy as np
 
 from neardecode.config.guarantee import Envelope, latency_bound
 from neardecode.config.topology import Topology
-from neardecode_testbench.drive.traffic import FabricShape, Load, NetworkModel, TrafficResult
+from neardecode_testbench.drive.traffic import (
+    WORD_BITS,
+    FabricShape,
+    Load,
+    NetworkModel,
+    TrafficResult,
+)
 
 __all__ = [
     "PATTERNS",
@@ -34,9 +40,11 @@ __all__ = [
     "zero_load_latency",
 ]
 
-Pattern = Literal["uniform", "transpose", "bit-complement", "neighbour", "hotspot", "doubling"]
+Pattern = Literal["uniform", "transpose", "bit-complement", "neighbour", "hotspot", "allreduce"]
 PATTERNS: tuple[str, ...] = get_args(Pattern)
 
+ALLREDUCE_BYTES = 8192
+"""A vector of 4,096 values of 16 bits, as of a model of eight thousand million weights."""
 WARM_UP = 3000
 MEASURED = 10000
 DRAIN = 20000
@@ -92,8 +100,10 @@ class Measure:
     seconds: float
 
 
-def destinations(topology: Topology, pattern: Pattern) -> tuple[int, ...] | None:
-    """By source where its packets go, or None where that is left to chance.
+def destinations(
+    topology: Topology, pattern: Pattern, packet_flits: int = 1
+) -> tuple[tuple[int, ...], ...] | None:
+    """By source where its packets go one after another, or None where that is left to chance.
 
     Raises:
         ValueError: if the topology has no such pattern.
@@ -104,36 +114,44 @@ def destinations(topology: Topology, pattern: Pattern) -> tuple[int, ...] | None
     if pattern == "transpose":
         if len(set(sizes)) != 1:
             raise ValueError(f"transpose needs a square, not {'x'.join(map(str, sizes))}")
-        return tuple(topology.node(place[::-1]) for place in places)
+        return tuple((topology.node(place[::-1]),) for place in places)
     if pattern == "bit-complement":
         return tuple(
-            topology.node([size - 1 - at for at, size in zip(place, sizes, strict=True)])
+            (topology.node([size - 1 - at for at, size in zip(place, sizes, strict=True)]),)
             for place in places
         )
     if pattern == "neighbour":
         return tuple(
-            topology.node([(at + 1) % size for at, size in zip(place, sizes, strict=True)])
+            (topology.node([(at + 1) % size for at, size in zip(place, sizes, strict=True)]),)
             for place in places
         )
-    if pattern == "doubling":
-        # The longest step of a recursive doubling: half the nodes away.
-        return tuple(node ^ _largest_step(topology.nodes) for node in nodes)
+    if pattern == "allreduce":
+        return _allreduces(topology.nodes, packet_flits)
     return None
 
 
-def _largest_step(nodes: int) -> int:
+def _allreduces(nodes: int, packet_flits: int) -> tuple[tuple[int, ...], ...]:
+    """The packets of a decode's sums over all nodes, by recursive doubling.
+
+    Every layer has two such sums of a vector of the model's width, at batch 1 one after another:
+    in each step a node sends its whole vector to the partner of that step.
+    """
     if nodes & (nodes - 1):
-        raise ValueError(f"doubling needs a power of two of nodes, not {nodes}")
-    return nodes // 2
+        raise ValueError(f"allreduce needs a power of two of nodes, not {nodes}")
+    packets = -(-8 * ALLREDUCE_BYTES // (WORD_BITS * packet_flits))
+    steps = range(nodes.bit_length() - 1)
+    return tuple(
+        tuple(node ^ (1 << step) for step in steps for _ in range(packets)) for node in range(nodes)
+    )
 
 
 def zero_load_latency(given: FabricLoad) -> float:
     """The mean latency of packets that meet nobody: two cycles a hop with a register on a link."""
     topology = given.shape.topology
     nodes = range(topology.nodes)
-    fixed = destinations(topology, given.pattern)
+    fixed = destinations(topology, given.pattern, given.packet_flits)
     if fixed is not None:
-        hops = np.mean([topology.hops(node, fixed[node]) for node in nodes])
+        hops = np.mean([topology.hops(node, end) for node in nodes for end in fixed[node]])
     else:
         uniform = np.mean([topology.hops(here, there) for here in nodes for there in nodes])
         middle = topology.nodes // 2
@@ -147,7 +165,7 @@ def zero_load_latency(given: FabricLoad) -> float:
 def measure_load(given: FabricLoad) -> tuple[Measure, ...]:
     """All packets, then, where there are two classes, tokens and bulk."""
     topology = given.shape.topology
-    fixed = destinations(topology, given.pattern)
+    fixed = destinations(topology, given.pattern, given.packet_flits)
     hot = (topology.nodes // 2, given.hot_share) if given.pattern == "hotspot" else None
     rate = given.load / given.packet_flits
 
@@ -325,7 +343,7 @@ def measure_guarantee(
                 + int(random.integers(spread + 1))
                 for node in nodes
             )
-            token = Load(1.0, packet_flits, (corner,) * len(nodes), None, burst, window, begins)
+            token = Load(1.0, packet_flits, ((corner,),) * len(nodes), None, burst, window, begins)
         else:
             rate = 1.0 if number % 4 else late
             token = Load(rate, packet_flits, burst=burst, window=window)
