@@ -2,11 +2,13 @@
 
 import pytest
 
-from neardecode.config import Protection, Repair
+from neardecode.config import ProtectedLinkEvent, Protection, Repair
 from neardecode.fabric.link_training import ROUNDS
+from neardecode_testbench.benches.amaranth_sim import play_after_reset
 from neardecode_testbench.devices.link_bench import ProtectedLinkBench
 from neardecode_testbench.drive import amaranth_sim
 from neardecode_testbench.drive.stimulus import Probe
+from neardecode_testbench.scenarios.blocks.edge import Recorder, read_counts
 from neardecode_testbench.scenarios.link_campaign import LinkCampaign
 
 WIDTH = 12
@@ -52,6 +54,38 @@ def test_dead_lanes_are_found_and_spared_under_bit_errors():
     assert report.training_cycles == (
         ROUNDS * (protection.latency + 9) + bench.lanes + 2 * protection.latency + 4
     )
+
+
+class DyingLanes:
+    """A link that runs when three of its lanes die, which damages most frames from then on."""
+
+    def __init__(self, campaign, dead):
+        self.recorder = Recorder(())
+        self.campaign = campaign
+        self.dead = dead
+        self.errors = 0
+
+    def __call__(self, step):
+        self.campaign(step)
+        stuck = sum(1 << lane for lane in self.dead)
+        faults = {"near_faults__stuck": stuck, "near_faults__stuck_value": stuck}
+        for _ in range(200):
+            step(Probe({"counting": 1, **faults}, []))
+        self.errors = read_counts(step, "far_events", ProtectedLinkEvent)["ERRORS"]
+
+
+def test_lanes_that_die_later_are_spared_after_a_reset():
+    protection = link(repair=Repair(groups=3, spares=1))
+    bench = ProtectedLinkBench(WIDTH, protection)
+    group = bench.lanes // 3
+    dead = (0, group, 3 * group - 1)
+    before = DyingLanes(LinkCampaign(protection, WIDTH, bench.lanes, 20), dead)
+    after = LinkCampaign(protection, WIDTH, bench.lanes, UNITS, dead_lanes=(dead, ()), seed=214)
+    after.recorder = before.recorder
+    report = play_after_reset(bench, before, after)
+    assert before.errors > 50
+    assert report.passed
+    assert report.events["ERRORS"] == 0
 
 
 def test_more_dead_lanes_than_spares_are_told():

@@ -334,7 +334,7 @@ def measure_guarantee(
     a_burst = topology.nodes * burst * packet_flits
     cycles = window + int(flits / seeds / a_burst * (window + 1 / late) * 1.02)
 
-    def run(number: int) -> TrafficResult:
+    def run(number: int) -> tuple[int, int, int, int, int]:
         random = np.random.default_rng(seed + number)
         if number % 2:
             spread = int(random.integers(5))
@@ -347,7 +347,7 @@ def measure_guarantee(
         else:
             rate = 1.0 if number % 4 else late
             token = Load(rate, packet_flits, burst=burst, window=window)
-        return NetworkModel(shape).run(
+        result = NetworkModel(shape).run(
             token,
             Load(1.0 / 5, 5, hot=(corner, 0.5)),
             seed=seed + number,
@@ -357,17 +357,20 @@ def measure_guarantee(
             drain=bound + 1,
             longest_queue=1000,
         )
+        # A whole result has histograms, too large to keep a thousand of.
+        return (
+            *(result.latency_max[0], result.packets[0] * packet_flits, result.offered[0]),
+            *(result.cycles, result.accepted[1]),
+        )
 
-    results = _parallel(run, range(seeds))
-    arrived = sum(result.packets[0] for result in results) * packet_flits
-    bulk = sum(result.accepted[1] for result in results)
+    worst, arrived, offered, ran, bulk = zip(*_parallel(run, range(seeds)), strict=True)
     return GuaranteeResult(
         bound,
         window,
-        max(result.latency_max[0] for result in results[::2]),
-        max((result.latency_max[0] for result in results[1::2]), default=0),
-        arrived,
-        sum(result.offered[0] for result in results) - arrived,
-        sum(result.cycles for result in results),
-        bulk / (cycles * seeds * topology.nodes),
+        max(worst[::2]),
+        max(worst[1::2], default=0),
+        sum(arrived),
+        sum(offered) - sum(arrived),
+        sum(ran),
+        sum(bulk) / (cycles * seeds * topology.nodes),
     )
