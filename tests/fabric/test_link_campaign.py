@@ -102,13 +102,17 @@ def test_more_dead_lanes_than_spares_are_told():
     assert amaranth_sim.run(bench, failed) == 1
 
 
-def test_flips_during_the_test_cost_no_lane():
+@pytest.mark.parametrize("round_", [0, ROUNDS - 1])
+def test_flips_during_one_round_of_the_test_cost_no_lane(round_):
     protection = link(repair=Repair(groups=3, spares=1))
     bench = ProtectedLinkBench(WIDTH, protection)
 
     def failed(step):
-        # Two lanes of a group, throughout the first round.
-        for _ in range(protection.latency + 9):
+        # Two lanes of a group, throughout a round.
+        cycles = protection.latency + 9
+        for _ in range(round_ * cycles):
+            step(Probe({}, []))
+        for _ in range(cycles):
             step(Probe({"near_masks__valid": 1, "near_masks__payload": 0b11}, []))
         while not step(Probe({"near_masks__valid": 0}, ["running"])).outputs["running"]:
             pass
