@@ -7,7 +7,7 @@ from neardecode.fabric.link_training import ROUNDS
 from neardecode_testbench.benches.amaranth_sim import play_after_reset
 from neardecode_testbench.devices.link_bench import ProtectedLinkBench
 from neardecode_testbench.drive import amaranth_sim
-from neardecode_testbench.drive.stimulus import Probe
+from neardecode_testbench.drive.stimulus import Play, Probe, Sink, Source
 from neardecode_testbench.scenarios.blocks.edge import Recorder, read_counts
 from neardecode_testbench.scenarios.link_campaign import LinkCampaign
 
@@ -54,6 +54,27 @@ def test_dead_lanes_are_found_and_spared_under_bit_errors():
     assert report.training_cycles == (
         ROUNDS * (protection.latency + 9) + bench.lanes + 2 * protection.latency + 4
     )
+
+
+def test_two_channels_share_the_lanes_and_the_first_goes_first():
+    protection = link(channels=2)
+    bench = ProtectedLinkBench(WIDTH, protection)
+    units = [list(range(first, first + 40)) for first in (100, 200)]
+
+    def both(step):
+        step(Probe({"near_faults__error_rate": 2000}, []))
+        return step(
+            Play(
+                sources=[Source(f"near_units__{index}", of) for index, of in enumerate(units)],
+                sinks=[Sink(f"far_delivered__{index}", 40) for index in range(2)],
+                limit=20_000,
+            )
+        )
+
+    outcome = amaranth_sim.run(bench, both)
+    logs = [outcome.sinks[f"far_delivered__{index}"] for index in range(2)]
+    assert [log.payloads for log in logs] == units
+    assert logs[0].cycles[-1] < logs[1].cycles[-1]
 
 
 class DyingLanes:
