@@ -15,6 +15,16 @@ def test_in_the_network_two_nodes_take_a_cycle_a_word_and_the_way(neardecode):
     assert run["ratio"] == run["bound"] / run["cycles"]
 
 
+def test_at_the_ends_sums_take_longer_than_in_the_network_and_than_their_bound(neardecode):
+    result = neardecode("bench", "allreduce", "--nodes", 2, "--bytes", 256, "--json", "-")
+    assert (result.status, result.err) == (0, "")
+    runs = {run["algorithm"]: run for run in json.loads(result.out)["runs"]}
+    assert list(runs) == ["network", "ring", "doubling"]
+    for run in runs.values():
+        assert run["bound"] <= run["cycles"]
+    assert runs["network"]["cycles"] < min(runs["ring"]["cycles"], runs["doubling"]["cycles"])
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [

@@ -1,4 +1,20 @@
+import json
+
 import pytest
+
+
+def test_every_flit_arrives_under_faults(neardecode):
+    result = neardecode(
+        *("bench", "link", "--flits", 2000, "--payload-bits", 16, "--errors", "1e-3"),
+        *("--bursts", "1e-3", "--dead-lanes", 1, "--json", "-"),
+    )
+    assert (result.status, result.err) == (0, "")
+    numbers = json.loads(result.out)
+    assert (numbers["flits"], numbers["wrong"], numbers["surplus"]) == (2000, 0, 0)
+    assert numbers["passed"]
+    assert not numbers["failed"]
+    assert numbers["events"]["REPLAYS"] > 0
+    assert numbers["flits_a_cycle"] == 2000 / numbers["cycles"]
 
 
 @pytest.mark.parametrize(

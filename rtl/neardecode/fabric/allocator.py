@@ -56,6 +56,9 @@ class SwitchAllocator(wiring.Component):
             [i for i in range(inputs) if (i, output) in crosspoints] for output in range(outputs)
         ]
         channels = sum(classes)
+        self._turns = [
+            Signal(size, name=f"turn_{number}", init=1) for number, size in enumerate(self._classes)
+        ]
         # Of the sources of an output: those at or after the pointer.
         self._at_or_after = [
             [
@@ -78,7 +81,7 @@ class SwitchAllocator(wiring.Component):
         busy_outputs: Value | int = 0
         base = 0
         for number, size in enumerate(self._classes):
-            turn = Signal(size, name=f"turn_{number}", init=1)
+            turn = self._turns[number]
             if size > 1:
                 m.d.sync += turn.eq(turn.rotate_left(1))
             rounds = []

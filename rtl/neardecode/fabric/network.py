@@ -6,10 +6,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from neardecode.config import RouterCause
 from neardecode.config.topology import LOCAL, Topology, refuse_cycle
 from neardecode.fabric.tile import Tile, network_routes, network_turns
-from neardecode.lib.counters import CycleCounters
 from neardecode.lib.credit import CreditSignature
 from neardecode.lib.flit import FlitLayout
 
@@ -71,7 +69,7 @@ class Network(wiring.Component):
             for node in range(topology.nodes)
         ]
         link = CreditSignature(flit, sum(classes))
-        counts = CycleCounters(RouterCause).counts.shape()
+        counts = self._tiles[0].cycles.shape()
         super().__init__(
             {
                 "injections": In(link).array(topology.nodes),

@@ -110,6 +110,9 @@ class Router(wiring.Component):
         self._channels = channels
         self._buffers = {way: InputBuffer(flit, buffer_flits) for way in self._ways}
         self._packets = {way: PacketRoute(len(leaves)) for way, leaves in self._ways.items()}
+        self._begins = {
+            port: Signal(channels, name=f"begins_{port}", init=-1) for port, _ in self._ways
+        }
         leaving = sorted({way for leaves in self._ways.values() for way in leaves.items()})
         self._credits = {way: CreditCount(output_credits) for way in leaving}
         self._allocator = SwitchAllocator(
@@ -160,7 +163,7 @@ class Router(wiring.Component):
         link = self.inputs[port]
         channels = [channel for own, channel in self._ways if own == port]
         outputs = sorted({leaves for channel in channels for leaves in self._ways[port, channel]})
-        begins = Signal(self._channels, name=f"begins_{port}", init=-1)
+        begins = self._begins[port]
         for channel in channels:
             with m.If(link.valid[channel]):
                 m.d.sync += begins[channel].eq(link.payload.tail)

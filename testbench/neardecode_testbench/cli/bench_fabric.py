@@ -13,8 +13,9 @@ from neardecode_testbench.cli.bench import commands
 from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.cli.output import JsonOption, check_writable, console, write_json
 from neardecode_testbench.drive.design import write_atomically
+from neardecode_testbench.drive.prove import ProofError
 from neardecode_testbench.drive.traffic import FabricShape
-from neardecode_testbench.report.curve import curve_svg
+from neardecode_testbench.report.curve import FORMATS, latency_curve
 from neardecode_testbench.scenarios.fabric_load import (
     FabricLoad,
     Measure,
@@ -25,6 +26,7 @@ from neardecode_testbench.scenarios.fabric_load import (
     sweep,
     zero_load_latency,
 )
+from neardecode_testbench.scenarios.fabric_proofs import prove_routers
 
 TopologyName = Literal["mesh", "line", "torus", "ring"]
 SWEEP_STEPS = 20
@@ -52,13 +54,19 @@ def fabric(
     sweep_: Annotated[
         bool, typer.Option("--sweep", help="Instead of one load, twenty up to it.")
     ] = False,
-    svg: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="With --sweep: draw the curve.")
+    plot: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="With --sweep: draw the curve, .png or .svg; repeatable."
+        ),
     ] = None,
     guarantee: Annotated[
         bool, typer.Option("--guarantee", help="Instead, hold the bound of tokens against bulk.")
     ] = False,
     seeds: Annotated[int, typer.Option(min=2, help="Of --guarantee: runs.")] = 20,
+    flits: Annotated[
+        int, typer.Option(min=1, help="Of --guarantee: flits of tokens, in all runs together.")
+    ] = 100_000,
     burst: Annotated[int, typer.Option(min=1, help="Of --guarantee: packets at once.")] = 1,
     window: Annotated[
         int | None, typer.Option(min=1, help="Of --guarantee: cycles between bursts.")
@@ -67,6 +75,9 @@ def fabric(
         int | None,
         typer.Option("--soak", min=1, metavar="N", help="Instead, N random flits, each checked."),
     ] = None,
+    prove: Annotated[
+        bool, typer.Option("--prove", help="Instead, prove the network's routers.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of what is left to chance.")] = 1,
     json: JsonOption = None,
 ) -> None:
@@ -74,32 +85,46 @@ def fabric(
 
     Example: `neardecode bench fabric --size 4x4 --pattern transpose --load 0.3 --json t.json`
 
-    Example: `neardecode bench fabric --packet 5 --load 1 --sweep --svg curve.svg`
+    Example: `neardecode bench fabric --packet 5 --load 1 --sweep --plot curve.png --plot curve.svg`
 
     With `--guarantee` tokens within a declared burst share the network with bulk at full load,
     and the longest that one took is compared with the computed bound.
 
-    Example: `neardecode bench fabric --guarantee --seeds 100`
+    Example: `neardecode bench fabric --guarantee --seeds 1000 --flits 10000000`
 
     Example: `neardecode bench fabric --topology torus --vcs 4 --soak 10000000`
+
+    With `--prove` each kind of router that the network has is proved for all time: nothing lost,
+    doubled, misled or out of order, no buffer too full, credits conserved, and how long tokens
+    wait.
+
+    Example: `neardecode bench fabric --topology line --size 3 --depth 4 --prove`
     """
-    check_writable(json, svg)
-    if svg is not None and not sweep_:
-        raise InputError("--svg draws the curve of --sweep, which was not asked for")
+    plots = plot or []
+    check_writable(json, *plots)
+    if plots and not sweep_:
+        raise InputError("--plot draws the curve of --sweep, which was not asked for")
+    for file in plots:
+        if file.suffix[1:] not in FORMATS:
+            raise InputError(f"--plot: {file} does not end in .{' or .'.join(FORMATS)}")
     quiet = json is not None and str(json) == "-"
     try:
         shape = FabricShape(_topology(topology, size), depth, (vcs,), link_latency)
         refuse_cycle(shape.topology)
+        lanes = shape.topology.lanes
         if token_share is not None or guarantee:
             shape = _two_classes(shape, vcs)
-        elif vcs % shape.topology.lanes:
+        elif vcs % lanes:
             raise ValueError(f"a {topology} needs an even number of virtual channels, not {vcs}")
         if guarantee:
-            _guarantee(shape, burst, packet, seeds, seed, window, quiet, json)
+            _guarantee(shape, burst, packet, seeds, flits, seed, window, quiet, json)
+            return
+        if prove:
+            _prove(_two_classes(shape, vcs) if vcs >= 2 * lanes else shape, quiet, json)
             return
         if soak_ is not None:
             checked, cycles = soak(
-                _two_classes(shape, vcs) if vcs >= 2 * shape.topology.lanes else shape, soak_, seed
+                _two_classes(shape, vcs) if vcs >= 2 * lanes else shape, soak_, seed
             )
             if not quiet:
                 console.print(f"{checked:,} flits in {cycles:,} cycles, each as it was sent")
@@ -116,12 +141,12 @@ def fabric(
     except ValueError as error:
         raise InputError(str(error)) from None
     saturation = measured.pop()[0].accepted
-    if svg is not None:
+    if plots:
         title = f"{topology} {size}, {pattern}, {vcs} x {depth} flits, packets of {packet}"
-        points = [(m[0].offered, m[0].latency_mean) for m in measured]
-        write_atomically(
-            svg, curve_svg(title, [(x, y) for x, y in points if y is not None], zero_load)
-        )
+        means = [(m[0].offered, m[0].latency_mean) for m in measured]
+        points = [(x, y) for x, y in means if y is not None]
+        for file in plots:
+            write_atomically(file, latency_curve(title, points, zero_load, file.suffix[1:]))
     if not quiet:
         _print(given, runs, measured, zero_load, saturation)
     results = {
@@ -168,8 +193,8 @@ def _two_classes(shape: FabricShape, vcs: int) -> FabricShape:
     return replace(shape, classes=(lanes, vcs - lanes))
 
 
-def _guarantee(shape, burst, packet, seeds, seed, window, quiet, json) -> None:
-    result = measure_guarantee(shape, burst, packet, seeds, seed=seed, window=window)
+def _guarantee(shape, burst, packet, seeds, flits, seed, window, quiet, json) -> None:
+    result = measure_guarantee(shape, burst, packet, seeds, flits, seed, window)
     worst = max(result.worst, result.worst_adversarial)
     if not quiet:
         table = Table(
@@ -184,12 +209,34 @@ def _guarantee(shape, burst, packet, seeds, seed, window, quiet, json) -> None:
         )
         console.print(table)
         console.print(
-            f"{result.token_flits:,} token flits in {seeds} runs, beside"
-            f" {result.bulk_accepted:.2f} flits of bulk a node and cycle"
+            f"{result.token_flits:,} token flits in {seeds} runs of {result.cycles:,} cycles,"
+            f" beside {result.bulk_accepted:.2f} flits of bulk a node and cycle"
         )
     write_json(json, {**asdict(result), "seeds": seeds, "share": worst / result.bound})
     if worst > result.bound:
         raise InputError(f"a token took {worst} cycles, the bound is {result.bound}")
+    if result.missing:
+        raise InputError(f"{result.missing} flits of tokens took longer than {result.bound} cycles")
+
+
+def _prove(shape: FabricShape, quiet: bool, json: Path | None) -> None:
+    try:
+        proofs = prove_routers(shape)
+    except ProofError as error:
+        raise InputError(str(error)) from None
+    if not quiet:
+        table = Table(title="Routers proved by k-induction", title_justify="left")
+        for column in ("inputs", "outputs", "turns", "tokens' wait", "seconds"):
+            table.add_column(column, justify="right")
+        for proof in proofs:
+            table.add_row(
+                *(" ".join(map(str, ports)) for ports in (proof.inputs, proof.outputs)),
+                str(proof.turns),
+                "bounded" if proof.bounded_wait else "-",
+                f"{proof.seconds:.1f}",
+            )
+        console.print(table)
+    write_json(json, {"routers": [asdict(proof) for proof in proofs]})
 
 
 def _numbers(measured: tuple[Measure, ...]) -> dict[str, object]:
@@ -227,7 +274,7 @@ def _print(
     last = measured[-1][0]
     console.print(
         f"zero load {zero_load:.2f} cycles; accepted at full load {saturation:.4f};"
-        f" {last.cycles / last.seconds:,.0f} cycles a second"
+        f" {last.cycles / last.seconds:,.0f} cycles a second of a core"
     )
     if last.missing:
         console.print(

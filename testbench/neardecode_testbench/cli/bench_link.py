@@ -68,27 +68,24 @@ def link(
         first = error.errors()[0]
         raise InputError(f"{'.'.join(map(str, first['loc'])) or 'link'}: {first['msg']}") from None
     design = Design(ProtectedLinkBench, (payload_bits, protection, seed))
-    bench = ProtectedLinkBench(payload_bits, protection, seed)
-    for name, rate, most in (
-        ("errors", errors, CANDIDATES / bench.lanes),
-        ("bursts", bursts, 0.5),
-        ("outages", outages, 0.5),
-    ):
-        if not (math.isfinite(rate) and 0 <= rate < most):
-            raise InputError(f"--{name} must be from 0 to below {most:g}, not {rate:g}")
+    for name, rate in (("bursts", bursts), ("outages", outages)):
+        _check_rate(name, rate, 0.5)
+    _, ports = design.files()
+    lanes = next(port.width for port in ports if port.name == "near_masks__payload")
+    _check_rate("errors", errors, CANDIDATES / lanes)
     report = simulate(
         design,
         LinkCampaign(
             protection,
             payload_bits,
-            bench.lanes,
+            lanes,
             flits,
             errors,
             bursts,
             burst_cycles,
             outages,
             outage_cycles,
-            _dead_lanes(seed, dead_lanes, bench.lanes),
+            _dead_lanes(seed, dead_lanes, lanes),
             seed,
         ),
         "native",
@@ -97,7 +94,7 @@ def link(
     if not quiet:
         distance = DISTANCES[protection.checksum_bits]
         table = Table(
-            title=f"{flits:,} flits each way, {bench.lanes} lanes, latency {latency}"
+            title=f"{flits:,} flits each way, {lanes} lanes, latency {latency}"
             f" (CRC-{checksum_bits}: {distance - 1} flipped bits of up to {CHECKED_BITS} are seen)",
             title_justify="left",
         )
@@ -117,7 +114,7 @@ def link(
         json,
         {
             "flits": flits,
-            "lanes": bench.lanes,
+            "lanes": lanes,
             "errors": errors,
             "bursts": bursts,
             "outages": outages,
@@ -137,6 +134,11 @@ def link(
     )
     if not report.passed:
         raise typer.Exit(1)
+
+
+def _check_rate(name: str, rate: float, most: float) -> None:
+    if not (math.isfinite(rate) and 0 <= rate < most):
+        raise InputError(f"--{name} must be from 0 to below {most:g}, not {rate:g}")
 
 
 def _dead_lanes(seed: int, count: int, lanes: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -9,8 +9,10 @@ from neardecode.chip import Chip
 from neardecode.compute.placed import PlacedSlice
 from neardecode.compute.slice import MacSlice
 from neardecode.compute.softmax.softmax import Softmax
-from neardecode.config import Config, ConfigError
+from neardecode.config import Config, ConfigError, Protection
 from neardecode.config.topology import Topology
+from neardecode.fabric.link_end import LinkEnd
+from neardecode.fabric.reduction import ReductionNode
 from neardecode.fabric.router import Router
 from neardecode.fabric.tile import network_flit, network_routes, network_turns
 from neardecode.flash.channel import FlashChannel
@@ -53,6 +55,17 @@ def _mesh_router(config: Config) -> Router:
     )
 
 
+def _reduction_node(config: Config) -> ReductionNode:
+    """A node with two children in a tree of 16, with words of 64 bits."""
+    return ReductionNode(
+        nodes=16,
+        children=2,
+        root=False,
+        credits=2 * config.fabric.link_latency + 2,
+        landing_words=16,
+    )
+
+
 def _controller(config: Config) -> ChannelController:
     if config.flash.host is None:
         raise ConfigError("flash.host: the channel controller needs it; see the preset hbf-channel")
@@ -77,10 +90,12 @@ BLOCKS: dict[str, Callable[[Config], wiring.Component]] = {
     "channel_controller": _controller,
     "chip": Chip,
     "flash_channel": lambda config: FlashChannel(config.flash),
+    "link_end": lambda config: LinkEnd(config.fabric.payload_bits, Protection()),
     "mac_slice": lambda config: MacSlice(config, ceil_log2(config.flash.pages)),
     "normalise": _normalise,
     "placed_slice": lambda config: PlacedSlice(config, ceil_log2(config.flash.pages)),
     "quantiser": _quantiser,
+    "reduction_node": _reduction_node,
     "residual_add": ResidualAdd,
     "root_mean_square": RootMeanSquare,
     # The tables of keys, and of queries of heads of 64 or 128 elements.

@@ -45,11 +45,13 @@ struct Ends {
 struct Load {
     uint64_t threshold;           // A packet begins where a random number is below this.
     int64_t packet_flits;
-    const int64_t* destinations;  // By source: negative is uniform.
+    const int64_t* destinations;  // By source a sequence, repeated; negative is uniform.
+    int64_t sequence;             // Its length.
     int64_t hot_node;
     uint64_t hot_threshold;
     int64_t burst;   // Packets at a time where positive: the threshold begins a burst,
-    int64_t window;  // and no burst begins sooner after another.
+    int64_t window;  // and no burst begins sooner after another,
+    const int64_t* begins;  // nor, by source, before this cycle.
 };
 
 struct Plan {
@@ -130,6 +132,7 @@ struct End {
     Random random;
     std::deque<Packet> queues[2];
     int64_t next_burst[2] = {0, 0};
+    int64_t made[2] = {0, 0};  // Packets of each class.
     std::vector<Sending> sending;
     std::vector<int64_t> credits;
     std::vector<Taking> taking;
@@ -158,6 +161,8 @@ struct Traffic {
         for (int64_t end = 0; end < ends.count; ++end) {
             End& state = states[end];
             state.random.state = mixed(plan.seed * 1000003 + end) | 1;
+            for (int kind = 0; kind < 2; ++kind)
+                if (plan.loads[kind].begins) state.next_burst[kind] = plan.loads[kind].begins[end];
             state.sending.resize(ends.channels);
             state.taking.resize(ends.channels);
             state.held.resize(ends.channels);
@@ -199,7 +204,8 @@ struct Traffic {
             if (load.burst && cycle < end.next_burst[kind]) continue;
             end.next_burst[kind] = cycle + load.window;
             for (int64_t index = 0; index < std::max<int64_t>(load.burst, 1); ++index) {
-                int64_t destination = load.destinations[source];
+                int64_t destination = load.destinations[source * load.sequence +
+                                                        end.made[kind]++ % load.sequence];
                 if (destination < 0) {
                     destination = load.hot_threshold && end.random.next() < load.hot_threshold
                                       ? load.hot_node

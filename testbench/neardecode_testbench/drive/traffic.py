@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from ctypes import POINTER, c_int64, c_uint64, c_void_p
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +24,19 @@ from neardecode_testbench.drive.design import Design, build_cache, digest
 from neardecode_testbench.drive.native import NativeRunner, call, compiler_flags
 from neardecode_testbench.drive.toolchain import compiler
 
-__all__ = ["FabricShape", "Load", "NetworkModel", "TrafficError", "TrafficResult", "make_network"]
+__all__ = [
+    "WORD_BITS",
+    "FabricShape",
+    "Load",
+    "NetworkModel",
+    "TrafficError",
+    "TrafficResult",
+    "make_network",
+]
 
 _SOURCE = Path(__file__).with_name("traffic.cpp")
 _BINS = 1 << 16
-_WORD_BITS = 64
+WORD_BITS = 64
 _KINDS = {
     1: "a packet that nobody sent there",
     2: "a flit with another payload than was sent",
@@ -70,18 +79,21 @@ class Load:
     Attributes:
         rate: Packets that an end begins in a cycle, or bursts.
         packet_flits: Flits of a packet.
-        destinations: By source, or None for uniform ones, oneself included.
+        destinations: By source where its packets go, one after another and again from the first;
+            or None for uniform ones, oneself included.
         hot: A node, and the share of packets that go there whatever the pattern.
         burst: Packets that begin at once; none is one at a time without a window.
         window: Cycles from the beginning of a burst to the next, at least.
+        begins: By source the cycle before which no burst begins; the first by default.
     """
 
     rate: float
     packet_flits: int = 1
-    destinations: tuple[int, ...] | None = None
+    destinations: tuple[tuple[int, ...], ...] | None = None
     hot: tuple[int, float] | None = None
     burst: int = 0
     window: int = 0
+    begins: tuple[int, ...] | None = None
 
 
 @dataclass
@@ -89,7 +101,8 @@ class TrafficResult:
     """What came of traffic; where there are two numbers, of tokens and of bulk.
 
     Attributes:
-        cycles, seconds: How long it ran.
+        cycles: How long it ran.
+        seconds: What that took of a core's time.
         offered, accepted: Flits made and taken while measured.
         checked: Flits compared at their destination.
         packets: Measured packets that arrived.
@@ -148,10 +161,12 @@ class _Load(ctypes.Structure):
         ("threshold", c_uint64),
         ("packet_flits", c_int64),
         ("destinations", POINTER(c_int64)),
+        ("sequence", c_int64),
         ("hot_node", c_int64),
         ("hot_threshold", c_uint64),
         ("burst", c_int64),
         ("window", c_int64),
+        ("begins", POINTER(c_int64)),
     ]
 
 
@@ -193,7 +208,7 @@ def make_network(
     topology = Topology(sizes, closed)
     return Network(
         topology,
-        network_flit(topology, _WORD_BITS),
+        network_flit(topology, WORD_BITS),
         buffer_flits=buffer_flits,
         link_latency=link_latency,
         classes=classes,
@@ -204,7 +219,7 @@ def _make_tile(
     addresses: Topology, turns: tuple, buffer_flits: int, link_latency: int, classes: tuple
 ) -> Tile:
     return Tile(
-        network_flit(addresses, _WORD_BITS),
+        network_flit(addresses, WORD_BITS),
         None,
         turns,
         buffer_flits=buffer_flits,
@@ -274,11 +289,12 @@ class NetworkModel:
             result = _Result()
             for kind in range(2):
                 result.latencies[kind] = ctypes.cast(latencies[kind].ctypes.data, POINTER(c_int64))
-            start = time.perf_counter()
+            # The thread's own time: what else the machine does is no part of the speed.
+            start = time.thread_time()
             cycles = self._library.traffic_run(
                 *map(ctypes.byref, (models, ends, plan, result)), c_int64(100000 if empty else 0)
             )
-            seconds = time.perf_counter() - start
+            seconds = time.thread_time() - start
         finally:
             for runner in runners:
                 runner.close()
@@ -380,10 +396,12 @@ def _load(load: Load | None, nodes: int, keep: list) -> _Load:
     if load is None:
         return _Load()
     hot_node, share = load.hot or (0, 0.0)
-    destinations = load.destinations or (-1,) * nodes
+    destinations = load.destinations or ((-1,),) * nodes
     return _Load(
-        *(_threshold(load.rate), load.packet_flits, _numbers(destinations, keep)),
+        *(_threshold(load.rate), load.packet_flits),
+        *(_numbers([*chain(*destinations)], keep), len(destinations[0])),
         *(hot_node, _threshold(share), load.burst, load.window),
+        _numbers(load.begins or (0,) * nodes, keep),
     )
 
 

@@ -17,7 +17,13 @@ import numpy as np
 
 from neardecode.config.guarantee import Envelope, latency_bound
 from neardecode.config.topology import Topology
-from neardecode_testbench.drive.traffic import FabricShape, Load, NetworkModel, TrafficResult
+from neardecode_testbench.drive.traffic import (
+    WORD_BITS,
+    FabricShape,
+    Load,
+    NetworkModel,
+    TrafficResult,
+)
 
 __all__ = [
     "PATTERNS",
@@ -34,9 +40,11 @@ __all__ = [
     "zero_load_latency",
 ]
 
-Pattern = Literal["uniform", "transpose", "bit-complement", "neighbour", "hotspot", "doubling"]
+Pattern = Literal["uniform", "transpose", "bit-complement", "neighbour", "hotspot", "allreduce"]
 PATTERNS: tuple[str, ...] = get_args(Pattern)
 
+ALLREDUCE_BYTES = 8192
+"""A vector of 4,096 values of 16 bits, as of a model of eight thousand million weights."""
 WARM_UP = 3000
 MEASURED = 10000
 DRAIN = 20000
@@ -76,7 +84,7 @@ class Measure:
             them, or None where none of them arrived.
         hops_mean: Links between routers of such a packet.
         missing: Such packets that had not arrived when the run ended.
-        cycles, seconds: Of the whole run.
+        cycles, seconds: Of the whole run, in a core's own time.
     """
 
     offered: float
@@ -92,8 +100,10 @@ class Measure:
     seconds: float
 
 
-def destinations(topology: Topology, pattern: Pattern) -> tuple[int, ...] | None:
-    """By source where its packets go, or None where that is left to chance.
+def destinations(
+    topology: Topology, pattern: Pattern, packet_flits: int = 1
+) -> tuple[tuple[int, ...], ...] | None:
+    """By source where its packets go one after another, or None where that is left to chance.
 
     Raises:
         ValueError: if the topology has no such pattern.
@@ -104,36 +114,44 @@ def destinations(topology: Topology, pattern: Pattern) -> tuple[int, ...] | None
     if pattern == "transpose":
         if len(set(sizes)) != 1:
             raise ValueError(f"transpose needs a square, not {'x'.join(map(str, sizes))}")
-        return tuple(topology.node(place[::-1]) for place in places)
+        return tuple((topology.node(place[::-1]),) for place in places)
     if pattern == "bit-complement":
         return tuple(
-            topology.node([size - 1 - at for at, size in zip(place, sizes, strict=True)])
+            (topology.node([size - 1 - at for at, size in zip(place, sizes, strict=True)]),)
             for place in places
         )
     if pattern == "neighbour":
         return tuple(
-            topology.node([(at + 1) % size for at, size in zip(place, sizes, strict=True)])
+            (topology.node([(at + 1) % size for at, size in zip(place, sizes, strict=True)]),)
             for place in places
         )
-    if pattern == "doubling":
-        # The longest step of a recursive doubling: half the nodes away.
-        return tuple(node ^ _largest_step(topology.nodes) for node in nodes)
+    if pattern == "allreduce":
+        return _allreduces(topology.nodes, packet_flits)
     return None
 
 
-def _largest_step(nodes: int) -> int:
+def _allreduces(nodes: int, packet_flits: int) -> tuple[tuple[int, ...], ...]:
+    """The packets of a decode's sums over all nodes, by recursive doubling.
+
+    Every layer has two such sums of a vector of the model's width, at batch 1 one after another:
+    in each step a node sends its whole vector to the partner of that step.
+    """
     if nodes & (nodes - 1):
-        raise ValueError(f"doubling needs a power of two of nodes, not {nodes}")
-    return nodes // 2
+        raise ValueError(f"allreduce needs a power of two of nodes, not {nodes}")
+    packets = -(-8 * ALLREDUCE_BYTES // (WORD_BITS * packet_flits))
+    steps = range(nodes.bit_length() - 1)
+    return tuple(
+        tuple(node ^ (1 << step) for step in steps for _ in range(packets)) for node in range(nodes)
+    )
 
 
 def zero_load_latency(given: FabricLoad) -> float:
     """The mean latency of packets that meet nobody: two cycles a hop with a register on a link."""
     topology = given.shape.topology
     nodes = range(topology.nodes)
-    fixed = destinations(topology, given.pattern)
+    fixed = destinations(topology, given.pattern, given.packet_flits)
     if fixed is not None:
-        hops = np.mean([topology.hops(node, fixed[node]) for node in nodes])
+        hops = np.mean([topology.hops(node, end) for node in nodes for end in fixed[node]])
     else:
         uniform = np.mean([topology.hops(here, there) for here in nodes for there in nodes])
         middle = topology.nodes // 2
@@ -147,7 +165,7 @@ def zero_load_latency(given: FabricLoad) -> float:
 def measure_load(given: FabricLoad) -> tuple[Measure, ...]:
     """All packets, then, where there are two classes, tokens and bulk."""
     topology = given.shape.topology
-    fixed = destinations(topology, given.pattern)
+    fixed = destinations(topology, given.pattern, given.packet_flits)
     hot = (topology.nodes // 2, given.hot_share) if given.pattern == "hotspot" else None
     rate = given.load / given.packet_flits
 
@@ -257,8 +275,10 @@ class GuaranteeResult:
         bound: The most cycles that a token's packet can take.
         window: Cycles between bursts.
         worst, worst_adversarial: The most cycles that one took, with random destinations and
-            where all ends send to one corner at once.
+            where the tokens of all ends come to one corner at once.
         token_flits: Flits of tokens that arrived.
+        missing: Flits of tokens that took longer than the bound and were not waited for.
+        cycles: Of all runs.
         bulk_accepted: Flits of bulk a node and cycle.
     """
 
@@ -267,6 +287,8 @@ class GuaranteeResult:
     worst: int
     worst_adversarial: int
     token_flits: int
+    missing: int
+    cycles: int
     bulk_accepted: float
 
 
@@ -275,15 +297,24 @@ def measure_guarantee(
     burst: int,
     packet_flits: int,
     seeds: int,
-    cycles: int = 20_000,
+    flits: int,
     seed: int = 1,
     window: int | None = None,
 ) -> GuaranteeResult:
     """Tokens as declared, under bulk at full load, seed after seed.
 
-    Half of the seeds have random destinations, a burst whenever the window allows. In the other
-    half every end sends all its tokens to one corner: the links before it are those that most of
-    the derivation's crossings lie on.
+    Half of the seeds have random destinations, a burst whenever the window allows or a little
+    later. The other half is what the derivation counts: every end sends to the corner whose cone
+    most crossings lie in, the far ones sooner, so that all tokens are before the same link at the
+    same time, give or take a few cycles that change with the seed.
+
+    Args:
+        shape: The network, of two classes.
+        burst, packet_flits, window: What every end declares; by default the window is the least in
+            which no end has two bursts under way.
+        seeds: Runs.
+        flits: Of tokens, in all runs together, at least.
+        seed: The first seed.
 
     Raises:
         ValueError: if there is no bound.
@@ -295,28 +326,51 @@ def measure_guarantee(
         alone = latency_bound(topology, Envelope(burst, packet_flits, 1 << 40), **numbers)
         window = 2 * alone + 1
     bound = latency_bound(topology, Envelope(burst, packet_flits, window), **numbers)
+    nodes = range(topology.nodes)
+    corner = topology.nodes - 1
+    far = max(topology.hops(node, corner) for node in nodes)
+    # Where a burst begins with this probability, it begins that much later than it might.
+    late = 0.05
+    a_burst = topology.nodes * burst * packet_flits
+    cycles = window + int(flits / seeds / a_burst * (window + 1 / late) * 1.02)
 
-    def run(number: int) -> TrafficResult:
-        corner = (topology.nodes - 1,) * topology.nodes if number % 2 else None
-        # Ends begin together where the window is all that they wait for.
-        together = number % 4 < 2
-        return NetworkModel(shape).run(
-            Load(1.0 if together else 0.05, packet_flits, corner, burst=burst, window=window),
-            Load(1.0 / 5, 5, hot=(topology.nodes - 1, 0.5)),
+    def run(number: int) -> tuple[int, int, int, int, int]:
+        random = np.random.default_rng(seed + number)
+        if number % 2:
+            spread = int(random.integers(5))
+            begins = tuple(
+                (far - topology.hops(node, corner)) * (shape.link_latency + 1)
+                + int(random.integers(spread + 1))
+                for node in nodes
+            )
+            token = Load(1.0, packet_flits, ((corner,),) * len(nodes), None, burst, window, begins)
+        else:
+            rate = 1.0 if number % 4 else late
+            token = Load(rate, packet_flits, burst=burst, window=window)
+        result = NetworkModel(shape).run(
+            token,
+            Load(1.0 / 5, 5, hot=(corner, 0.5)),
             seed=seed + number,
             warm_up=0,
             measured=cycles,
-            drain=100_000,
+            # Bulk never drains; a token that takes longer than this is missing.
+            drain=bound + 1,
             longest_queue=1000,
         )
+        # A whole result has histograms, too large to keep a thousand of.
+        return (
+            *(result.latency_max[0], result.packets[0] * packet_flits, result.offered[0]),
+            *(result.cycles, result.accepted[1]),
+        )
 
-    results = _parallel(run, range(seeds))
-    bulk = sum(result.accepted[1] for result in results)
+    worst, arrived, offered, ran, bulk = zip(*_parallel(run, range(seeds)), strict=True)
     return GuaranteeResult(
         bound,
         window,
-        max(result.latency_max[0] for result in results[::2]),
-        max((result.latency_max[0] for result in results[1::2]), default=0),
-        sum(result.packets[0] for result in results) * packet_flits,
-        bulk / (cycles * seeds * topology.nodes),
+        max(worst[::2]),
+        max(worst[1::2], default=0),
+        sum(arrived),
+        sum(offered) - sum(arrived),
+        sum(ran),
+        sum(bulk) / (cycles * seeds * topology.nodes),
     )
