@@ -11,13 +11,8 @@ import neardecode_testbench.benches
 from neardecode_testbench.drive.cocotb_run import simulate_module
 
 BENCHES = (
-<<<<<<< HEAD
-    *("controller_axi", "flash_channel", "link", "mac_slice", "nand_dies", "router", "softmax"),
-    *("off_stack", "vault"),
-=======
     *("controller_axi", "flash_channel", "link", "mac_slice", "nand_dies", "protected_link"),
-    *("reduction", "router", "softmax", "vault"),
->>>>>>> b2cf23285fcb2d57e55de95639a7b0a38fee2fa7
+    *("off_stack", "reduction", "router", "softmax", "vault"),
 )
 VARIANTS = {"controller_axi": ("plain", "corrected")}
 """Benches of more than one design, which their ``DESIGNS`` names."""

@@ -15,6 +15,7 @@ COMMANDS = [
     ("config", "check"),
     ("model", "fetch"),
     ("bench", "allreduce"),
+    ("bench", "attention"),
     ("bench", "ecc"),
     ("bench", "fabric"),
     ("bench", "flash"),
