@@ -38,7 +38,7 @@ def test_a_flash_channel_reaches_its_bound(neardecode, pattern):
 def test_banks_that_do_not_exist_are_refused(neardecode):
     result = neardecode("bench", "flash", "--banks", 3)
     assert (result.status, result.out) == (1, "")
-    assert result.err == "neardecode: banks_a_die must be a power of two, not 3\n"
+    assert result.err == "neardecode: flash: banks_a_die must be a power of two, not 3\n"
 
 
 def test_every_fault_is_corrected_or_reported(neardecode):

@@ -112,8 +112,10 @@ def test_every_status_of_every_command_occurs_among_the_random_ones():
         for config in (SMALL, LONG):
             model = AdminModel(config, CLOCK_GHZ, Surroundings())
             for item in random_script(config, seed, 150):
-                if isinstance(item, LoggedError):
-                    model.log(item)
+                if isinstance(item, tuple):
+                    for error in item:
+                        if error is not None:
+                            model.log(error)
                 elif isinstance(item, Command):
                     seen.add((item.address & 0xFF, item.write, model(item).status))
     wanted = {
@@ -288,8 +290,11 @@ def test_the_bitmap_has_a_bit_a_block_banks_first():
 
 def test_the_error_log_is_read_newest_first():
     errors = [LoggedError(k % 7, k % 16, k % 8, k) for k in range(20)]
-    script = [*errors[:3], log_page(1, 0, 16), log_page(1, 2), log_page(1, 3)]
-    ended = run([*script, *errors[3:], log_page(1, 0, 16)])
+    script = [(errors[0], errors[1]), (None, errors[2])]
+    script += [log_page(1, 0, 16), log_page(1, 2), log_page(1, 3)]
+    script += [(errors[3], None), (errors[4], None)]
+    script += list(zip(errors[5::2], [*errors[6::2], None], strict=True))
+    ended = run([*script, log_page(1, 0, 16)])
     assert [e.prediction.status for e in ended] == [0, 0, 3, 0]
     numbers = [[beat & 0xFFFFFFFF for beat in e.prediction.data] for e in ended]
     assert numbers[0] == [3, 2, 1] + [0] * 13
@@ -300,7 +305,7 @@ def test_an_interrupt_is_pending_until_it_is_cleared_and_shown_while_enabled():
     cause, enable = (False, 0x204), (False, 0x208)
     ended = run(
         [
-            LoggedError(1, 4, 2, 9),
+            (None, LoggedError(1, 4, 2, 9)),
             read_register(*cause),
             write_register(*enable, 1),
             write_register(*cause, 6),
@@ -416,14 +421,18 @@ def test_an_entry_overwritten_behind_a_snapshot_reads_as_zeros(seed):
         ctx.set(dut.take, 1)
         await ctx.tick()
         for _ in range(600):
-            take, strobe = source.random() < 0.05, source.random() < 0.3
+            take = source.random() < 0.05
             index = source.randrange(16)
-            fields = [source.randrange(1 << bits) for bits in (4, 4, 3, 8)]
+            errors = []
             ctx.set(dut.take, take)
             ctx.set(dut.index, index)
-            ctx.set(dut.error.en, strobe)
-            for name, value in zip(("kind", "status", "info", "address"), fields, strict=True):
-                ctx.set(dut.error[name], value)
+            for port in dut.errors:
+                fields = [source.randrange(1 << bits) for bits in (4, 4, 3, 8)]
+                strobe = source.random() < 0.2
+                ctx.set(port.en, strobe)
+                for name, value in zip(("kind", "status", "info", "address"), fields, strict=True):
+                    ctx.set(port[name], value)
+                errors += [fields] * strobe
             if asked is not None:
                 entry = ctx.get(dut.entry)
                 names = ("number", "kind", "status", "info", "address")
@@ -436,8 +445,7 @@ def test_an_entry_overwritten_behind_a_snapshot_reads_as_zeros(seed):
             if take:
                 newest = len(logged)
                 # What is asked for in the same cycle is of the snapshot before.
-            if strobe:
-                logged.append(fields)
+            logged += errors
             kept.append(present)
             await ctx.tick()
         assert any(kept)

@@ -113,3 +113,10 @@ def test_an_episode_is_the_same_every_time():
 def test_the_hosts_bursts_fill_the_bus_as_far_as_the_banks_allow():
     measured = measure_host_stream(HostStream(VARIANTS["whole pages"].config, rounds=4))
     assert measured.ratio >= 0.99
+
+
+def test_pages_with_a_code_are_read_as_they_were_programmed():
+    variant = VARIANTS["correction"]
+    design = controller_design(variant.config, faults=variant.faults)
+    measured = simulate(design, HostStream(variant.config, rounds=14), "native")
+    assert 0.99 <= measured.ratio <= 1.0001

@@ -76,7 +76,7 @@ class Admin(wiring.Component):
             For ``STS``, ``BUCSTS``, ``TMON`` and ``REDCAP``.
         maximum_erases, average_erases: In(32).
         counts: In(ArrayLayout(48, 12)). For the smart log, by `SmartEvent`.
-        error: In(`ErrorEvent`). To be logged.
+        errors: In(`ErrorEvent`), two. To be logged, the first one first.
         enabled: Out(1). ``BUCC.EN``.
         outstanding_limit: Out. Commands, reads and writes together, by ``BUCC.MOCS``.
         host_wear_levelling: Out(1). By ``BUCC.WLS``.
@@ -117,7 +117,7 @@ class Admin(wiring.Component):
     maximum_erases: Signal
     average_erases: Signal
     counts: View
-    error: View
+    errors: list[View]
     enabled: Signal
     outstanding_limit: Signal
     host_wear_levelling: Signal
@@ -166,7 +166,7 @@ class Admin(wiring.Component):
                 "data": In(stream.Signature(AdminData(config.beat_bytes))),
                 "answers": Out(stream.Signature(AdminAnswer(entry_bits, config.beat_bytes))),
                 "counts": self._smart.signature.members["counts"],
-                "error": In(ErrorEvent(config)),
+                "errors": In(ErrorEvent(config)).array(2),
                 **self._shown,
                 "cecc_threshold": features["threshold"],
                 "mark_bad": features["mark_bad"],
@@ -194,7 +194,7 @@ class Admin(wiring.Component):
         m.submodules.registers = registers = self._registers
         m.submodules.features = features = self._features
         m.submodules.smart = smart = self._smart
-        m.submodules.errors = errors = ErrorLog(config)
+        m.submodules.log = log = ErrorLog(config)
         m.submodules.screen = screen = AdminScreen(config)
         m.submodules.pairs = pairs = ZonePairs(config.host.zones)
 
@@ -210,13 +210,13 @@ class Admin(wiring.Component):
         m.d.comb += [
             self.cecc_threshold.eq(features.threshold),
             self.mark_bad.eq(features.mark_bad),
-            registers.logged.eq(self.error.en),
+            registers.logged.eq(self.errors[0].en | self.errors[1].en),
             registers.retired.eq((retired != retired_before) | (self.reduced & ~reduced_before)),
-            errors.error.eq(self.error),
+            *(inside.eq(error) for inside, error in zip(log.errors, self.errors, strict=True)),
             smart.counts.eq(self.counts),
             smart.state.maximum_erases.eq(self.maximum_erases),
             smart.state.average_erases.eq(self.average_erases),
-            smart.state.errors.eq(errors.number),
+            smart.state.errors.eq(log.number),
             smart.state.fatal.eq(self.fatal),
             smart.state.light.eq(self.light_status),
             smart.state.cattrip.eq(self.cattrip_status),
@@ -236,7 +236,7 @@ class Admin(wiring.Component):
             screen.word.eq(beat),
             screen.one_beat.eq(one_beat),
             screen.host_wear_levelling.eq(self.host_wear_levelling),
-            screen.errors.eq(position < errors.entries),
+            screen.errors.eq(position < log.entries),
             features.access.write.eq(write),
             features.access.address.eq(operand),
             features.access.value.eq(beat),
@@ -244,7 +244,7 @@ class Admin(wiring.Component):
             registers.access.mmio.eq(command.user[2]),
             registers.access.offset.eq(operand),
             registers.access.data.eq(beat),
-            errors.index.eq(position),
+            log.index.eq(position),
             smart.index.eq(position),
             pairs.pair.eq(beat),
             self.swap.eq(pairs.swap),
@@ -312,7 +312,7 @@ class Admin(wiring.Component):
                     with m.If(self.data.payload.last):
                         m.next = "Screen"
             with m.State("Screen"):
-                m.d.comb += [errors.take.eq(1), pairs.clear.eq(1)]
+                m.d.comb += [log.take.eq(1), pairs.clear.eq(1)]
                 m.d.sync += [status.eq(screen.refusal), count.eq(0)]
                 m.next = "Answer"
                 with m.If(screen.refusal == AdminStatus.OK), m.Switch(opcode):
@@ -370,7 +370,7 @@ class Admin(wiring.Component):
                 m.next = "Looked"
             with m.State("Looked"):
                 error = LogPage(operand[:4]) == LogPage.ERROR
-                m.d.sync += beat.eq(Mux(error, errors.entry, smart.beat))
+                m.d.sync += beat.eq(Mux(error, log.entry, smart.beat))
                 m.next = "Answer"
             with m.State("Answer"):
                 m.d.comb += self.answers.valid.eq(1)

@@ -293,7 +293,8 @@ class ChannelController(wiring.Component):
             admin.data.payload.last.eq(writes.admin.payload.last),
             writes.admin.ready.eq(admin.data.ready),
         ]
-        m.d.sync += told.eq(reading & ~(admin.answers.ready & answer.last))
+        # A log is not there in every cycle of its answer.
+        m.d.sync += told.eq((told | reading) & ~(reading & admin.answers.ready & answer.last))
 
         # Secure erase: the flash first, then the scratchpad.
         flash_erased = Signal()
@@ -365,24 +366,20 @@ class ChannelController(wiring.Component):
 
     def _log(self, m: Module, reads: HostReads, writes: HostWrites) -> None:
         """Errors of flash reads and writes go to the error log as they are answered."""
-        error = self._admin.error
+        write, read = self._admin.errors
         written = writes.b.payload.user
-        with m.If(writes.failed):
-            m.d.comb += [
-                error.en.eq(1),
-                error.kind.eq(ErrorKind.WRITE.value),
-                error.status.eq(written.status),
-                error.info.eq(written.info),
-                error.address.eq(writes.failed_page),
-            ]
-        with m.Elif(reads.failed):
-            m.d.comb += [
-                error.en.eq(1),
-                error.kind.eq(ErrorKind.READ.value),
-                error.status.eq(reads.failure.status),
-                error.info.eq(reads.failure.info),
-                error.address.eq(reads.failed_page),
-            ]
+        m.d.comb += [
+            write.en.eq(writes.failed),
+            write.kind.eq(ErrorKind.WRITE.value),
+            write.status.eq(written.status),
+            write.info.eq(written.info),
+            write.address.eq(writes.failed_page),
+            read.en.eq(reads.failed),
+            read.kind.eq(ErrorKind.READ.value),
+            read.status.eq(reads.failure.status),
+            read.info.eq(reads.failure.info),
+            read.address.eq(reads.failed_page),
+        ]
 
     def _count(self, m, engine, front, path, lanes, blocks, replacement, orders) -> None:
         """Name every cycle, and count what the smart log tells."""

@@ -175,21 +175,21 @@ class ErrorLog(wiring.Component):
     Reading works on a snapshot: what is logged afterwards moves nothing, but an entry that it
     overwrites is gone, and reads as zeros.
 
-    Latency: an entry one cycle after its ``index``. Rate: one error and one entry a cycle.
+    Latency: an entry one cycle after its ``index``. Rate: two errors and one entry a cycle.
 
     Parameters:
         config: The flash section of a configuration.
 
     Members:
-        error: In(`ErrorEvent`).
+        errors: In(`ErrorEvent`), two. Of two in a cycle the first one is the older.
         number: Out(32). Errors logged since reset; wraps.
         entries: Out(range(17)). Entries there are.
-        take: In(1). The snapshot is of this cycle, without its error.
+        take: In(1). The snapshot is of this cycle, without its errors.
         index: In(range(16)). Which entry of the snapshot, 0 for the newest.
         entry: Out(`ErrorEntry`).
     """
 
-    error: data.View
+    errors: list[data.View]
     number: Signal
     entries: Signal
     take: Signal
@@ -200,7 +200,7 @@ class ErrorLog(wiring.Component):
         self._config = config
         super().__init__(
             {
-                "error": In(ErrorEvent(config)),
+                "errors": In(ErrorEvent(config)).array(2),
                 "number": Out(NUMBER_BITS),
                 "entries": Out(range(ERROR_ENTRIES + 1)),
                 "take": In(1),
@@ -210,24 +210,32 @@ class ErrorLog(wiring.Component):
         )
 
     def elaborate(self, platform) -> Module:
-        """A ring, written where the number of the error says."""
+        """A ring in two halves, by the lowest bit of an error's number."""
         m = Module()
-        m.submodules.ring = ring = Memory(
-            shape=data.StructLayout(_record(self._config)), depth=ERROR_ENTRIES, init=[]
-        )
-        write, read = ring.write_port(), ring.read_port()
         place = ceil_log2(ERROR_ENTRIES)
-
-        m.d.comb += [write.en.eq(self.error.en), write.addr.eq(self.number[:place])]
-        for name in ("kind", "status", "info", "address"):
-            m.d.comb += write.data[name].eq(self.error[name])
-        with m.If(self.error.en):
-            m.d.sync += [
-                self.number.eq(self.number + 1),
-                self.entries.eq(
-                    Mux(self.entries == ERROR_ENTRIES, ERROR_ENTRIES, self.entries + 1)
-                ),
+        first, second = self.errors
+        count = first.en + second.en
+        odd = self.number[0]
+        ports = []
+        for half in range(2):
+            m.submodules[f"ring_{half}"] = ring = Memory(
+                shape=data.StructLayout(_record(self._config)), depth=ERROR_ENTRIES // 2, init=[]
+            )
+            write, read = ring.write_port(), ring.read_port()
+            ports.append(read)
+            # The older error's number decides its half; the younger one's is the other.
+            older = odd == half
+            m.d.comb += [
+                write.en.eq(Mux(older, first.en | second.en, first.en & second.en)),
+                write.addr.eq((self.number + ~older)[1:place]),
             ]
+            for name in ("kind", "status", "info", "address"):
+                m.d.comb += write.data[name].eq(Mux(older & first.en, first[name], second[name]))
+        entries = self.entries + count
+        m.d.sync += [
+            self.number.eq(self.number + count),
+            self.entries.eq(Mux(entries > ERROR_ENTRIES, ERROR_ENTRIES, entries)),
+        ]
 
         newest = Signal(NUMBER_BITS, reset_less=True)
         kept = Signal.like(self.entries)
@@ -236,22 +244,28 @@ class ErrorLog(wiring.Component):
             m.d.sync += [
                 newest.eq(self.number),
                 kept.eq(self.entries),
-                since.eq(self.error.en),
+                since.eq(count),
             ]
-        with m.Elif(self.error.en & (since != ERROR_ENTRIES)):
-            m.d.sync += since.eq(since + 1)
+        with m.Else():
+            m.d.sync += since.eq(Mux(since + count > ERROR_ENTRIES, ERROR_ENTRIES, since + count))
 
         present = Signal()
+        half = Signal()
         number = Signal(NUMBER_BITS)
-        m.d.comb += read.addr.eq((newest - 1 - self.index)[:place])
+        wanted = Signal(place)
+        m.d.comb += [
+            wanted.eq(newest - 1 - self.index),
+            *(read.addr.eq(wanted[1:]) for read in ports),
+        ]
         m.d.sync += [
+            half.eq(wanted[0]),
             present.eq((self.index < kept) & (self.index + since < ERROR_ENTRIES)),
             number.eq(newest - self.index),
         ]
         with m.If(present):
             m.d.comb += self.entry.number.eq(number)
             for name in ("kind", "status", "info", "address"):
-                m.d.comb += self.entry[name].eq(read.data[name])
+                m.d.comb += self.entry[name].eq(Mux(half, ports[1].data[name], ports[0].data[name]))
 
         return m
 

@@ -87,12 +87,16 @@ def flash(
         return
     settings = one_channel(load(config), port, tr_us, banks, dies)
     channels = load(config).flash.channels
-    if port == "host":
-        if pattern != "sequential":
-            raise InputError("the host's bursts are sequential: leave --pattern out")
-        measured = measure_host_stream(HostStream(settings))
-    else:
-        measured = measure_stream(FlashStream(settings, pattern, seed=seed))
+    if port == "host" and pattern != "sequential":
+        raise InputError("the host's bursts are sequential: leave --pattern out")
+    try:
+        measured = (
+            measure_host_stream(HostStream(settings))
+            if port == "host"
+            else measure_stream(FlashStream(settings, pattern, seed=seed))
+        )
+    except ValueError as error:
+        raise InputError(str(error)) from None
     flash_ = settings.flash
     peak = channels * flash_.beat_bytes * settings.clock_ghz * 1e9
     stops = flash_.banks * flash_.page_bytes * channels / TERABYTE * 1e6

@@ -146,7 +146,9 @@ def _settings(config: Config, refresh: str | None, ambient: float | None) -> Con
     try:
         return Config.model_validate(tables)
     except ValidationError as error:
-        raise InputError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def _table(config: Config, pattern: str, measured: StackMeasure) -> Table:

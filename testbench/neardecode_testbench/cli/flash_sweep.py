@@ -63,7 +63,9 @@ def one_channel(
     try:
         return Config.model_validate({**tables, "flash": {**tables["flash"], **changes}})
     except ValidationError as error:
-        raise InputError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def sweep_channels(config: Config, seed: int, quiet: bool, json: Path | None) -> None:
@@ -71,6 +73,7 @@ def sweep_channels(config: Config, seed: int, quiet: bool, json: Path | None) ->
 
     Raises:
         Exit: with 1 if a stream does not reach its share of the bound.
+        InputError: if a stream was faster than its bound.
     """
     points = [(tr_us, banks) for banks in BANKS for tr_us in TIMES]
     measured: dict[tuple[float, int], list[StreamMeasure]] = {}
@@ -78,7 +81,11 @@ def sweep_channels(config: Config, seed: int, quiet: bool, json: Path | None) ->
         running = {pool.submit(_point, config, seed, *point): point for point in points}
         done = track(as_completed(running), "Points", len(points), console=console, disable=quiet)
         for future in done:
-            measured[running[future]] = future.result()
+            try:
+                measured[running[future]] = future.result()
+            except ValueError as error:
+                tr_us, banks = running[future]
+                raise InputError(f"tR {tr_us:g} us, {banks} banks: {error}") from None
     least = min(one.ratio for pair in measured.values() for one in pair)
     if not quiet:
         table = Table(title="Share of the bound: sequential, weights", title_justify="left")

@@ -36,17 +36,25 @@ def stack_bound(config: Stack, cycles: StackCycles, pages: int, singles: int) ->
 
     No time is shorter than that of: a beat a cycle; an activate every tRRD, four every tFAW and
     one of a bank every row cycle; `queue` single beats, each there for tRP + tRCD and its own
-    cycle. With all-bank refresh, only 1 - tRFC / tREFI of the time is left.
+    cycle. With all-bank refresh, only 1 - tRFC / tREFI of the time is left. Of a bank, a refresh
+    stands between two activates, which are then tRRD + tRREFD apart: four activates last
+    4 tRRD + tRREFD, not the longer of 4 tRRD and tFAW.
     """
     beats = pages * config.page_beats + singles
     activates = pages * config.bank_groups + singles
     row = max(cycles.rc, cycles.ras + cycles.rp)
+    available, activating = 1.0, 1.0
+    if config.refresh == "all-bank":
+        available -= cycles.rfc / cycles.refi
+    else:
+        longer = 4 * cycles.rrd + cycles.refresh_gap - max(4 * cycles.rrd, cycles.faw)
+        activating -= config.banks * max(longer, 0) / cycles.refi
     time = max(
         beats * cycles.ccd_s,
-        activates * max(cycles.rrd, cycles.faw / 4, row / config.banks),
+        activates * max(cycles.rrd, cycles.faw / 4) / activating,
+        activates * row / config.banks,
         singles * (1 + cycles.rp + cycles.rcd) / config.queue,
     )
-    available = 1 - cycles.rfc / cycles.refi if config.refresh == "all-bank" else 1.0
     return beats / time * available
 
 

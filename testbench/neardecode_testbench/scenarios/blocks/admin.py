@@ -27,9 +27,11 @@ from neardecode_testbench.scenarios.blocks.admin_model import (
 from neardecode_testbench.scenarios.blocks.edge import FULL_RATE, CheckError, Pacing, Recorder
 from neardecode_testbench.scenarios.packing import Packer
 
-__all__ = ["AdminCommands", "Change", "Ended", "random_script", "read_everything"]
+__all__ = ["AdminCommands", "Change", "Ended", "Errors", "random_script", "read_everything"]
 
 STREAMS = ("commands", "data", "answers")
+Errors = tuple[LoggedError | None, LoggedError | None]
+"""What is logged in one cycle, the older one first."""
 SETTLED_CYCLES = 2
 """From a change of a status port until an interrupt follows."""
 
@@ -82,7 +84,7 @@ class AdminCommands:
 
     config: Flash
     clock_ghz: float
-    script: Sequence[Command | LoggedError | Change]
+    script: Sequence[Command | Errors | Change]
     pacing: Pacing = FULL_RATE
     seed: int = 1
     recorder: Recorder = field(default_factory=lambda: Recorder(STREAMS))
@@ -118,10 +120,8 @@ class AdminCommands:
         self._show()
         self._idle(SETTLED_CYCLES)
         for item in self.script:
-            if isinstance(item, LoggedError):
-                self._cycle_of({"error": self._errors.pack({"en": 1, **vars(item)})})
-                self.model.log(item)
-                self._cycle_of({"error": 0})
+            if isinstance(item, tuple):
+                self._log(item)
             elif isinstance(item, Change):
                 self._change(item)
                 self._idle(SETTLED_CYCLES)
@@ -129,6 +129,16 @@ class AdminCommands:
                 self._run(item)
             self._check_outputs([self.model.outputs()], self._cycle_of({}))
         return self._ended
+
+    def _log(self, errors: Errors) -> None:
+        packed = [
+            0 if error is None else self._errors.pack({"en": 1, **vars(error)}) for error in errors
+        ]
+        self._cycle_of({f"errors__{place}": bits for place, bits in enumerate(packed)})
+        for error in errors:
+            if error is not None:
+                self.model.log(error)
+        self._cycle_of({f"errors__{place}": 0 for place in range(len(errors))})
 
     def _change(self, change: Change) -> None:
         levels = self._around.levels | change.levels
@@ -293,10 +303,10 @@ def read_everything() -> list[Command]:
     ]
 
 
-def random_script(config: Flash, seed: int, commands: int) -> list[Command | LoggedError | Change]:
+def random_script(config: Flash, seed: int, commands: int) -> list[Command | Errors | Change]:
     """Commands of every kind, legal and not, with errors and changes between them."""
     random = _Random(config, seed)
-    script: list[Command | LoggedError | Change] = []
+    script: list[Command | Errors | Change] = []
     if random.chance(0.7):
         # Most of the time the host levels wear, or hardly any zone would be remapped.
         script.append(write_register(True, 0x00C, 1 << 16 | 0x80))
@@ -305,7 +315,7 @@ def random_script(config: Flash, seed: int, commands: int) -> list[Command | Log
         if choice == 0:
             script.append(random.change())
         elif choice == 1:
-            script.append(random.error())
+            script.append(random.errors())
         else:
             script.append(random.command())
             commands -= 1
@@ -356,9 +366,13 @@ class _Random:
         )
         return Change(levels, counts, blocks)
 
-    def error(self) -> LoggedError:
-        """Any error."""
-        return LoggedError(self.bits(4), self.bits(4), self.bits(3), self.below(self._config.pages))
+    def errors(self) -> Errors:
+        """One error or two."""
+        first, second = (
+            LoggedError(self.bits(4), self.bits(4), self.bits(3), self.below(self._config.pages))
+            for _ in range(2)
+        )
+        return ((first, None), (None, second), (first, second))[self.below(3)]
 
     def command(self) -> Command:
         """Any command, sometimes with something wrong about it."""

@@ -42,6 +42,8 @@ class HostStream:
         port = HostPort(flash, step)
         port.enable()
         assert flash.host is not None
+        # Zeros are a codeword of any code; of a page that was never programmed there is none.
+        port.records["programmed"] = flash.host.pages_a_block
         pack = Packer(AxiAddress(flash.host)).pack
         pages = flash.banks * (self.warmup + self.rounds + 1)
         ids = 1 << flash.host.id_bits

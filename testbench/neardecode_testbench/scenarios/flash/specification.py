@@ -18,6 +18,7 @@ from neardecode.config import Config
 from neardecode.flash.status import AdminStatus, ReadStatus, WriteStatus
 from neardecode_testbench.scenarios.blocks import admin_model
 from neardecode_testbench.scenarios.flash.contents import CHANNEL, ERASED, LOST, RETIRED, Contents
+from neardecode_testbench.scenarios.flash.logged import Logged
 from neardecode_testbench.scenarios.flash.traffic import (
     ADMIN,
     FLASH,
@@ -109,6 +110,7 @@ class Specification:
         self.halts: list[tuple[int, int]] = []
         self.around = admin_model.Surroundings()
         self.admin = admin_model.AdminModel(flash, config.clock_ghz, self.around)
+        self._logged = Logged(flash)
         self._blocks: dict[Name, _Block] = defaultdict(_Block)
         self._units: list[Unit] = []
         self._refused_first = False
@@ -147,6 +149,7 @@ class Specification:
                 command.settled = min(command.settled, following.accepted)
             if command.kind == FLASH and not command.write:
                 self._reads[self.place(command)[0]].append(command)
+        self._logged.round(commands)
         self._simple(commands)
         self._search(commands)
         self._slices = []
@@ -226,6 +229,10 @@ class Specification:
         reads = []
         for command in commands:
             if command.kind == ADMIN:
+                if self._logged.is_read_by(command):
+                    if difference := self._logged.difference(command):
+                        self.differences.append(f"{command}: {difference}")
+                    continue
                 if command.length >= LONGEST_ADMIN:
                     prediction = admin_model.Prediction(
                         AdminStatus.UNSUPPORTED.value, [0] * (command.length + 1)

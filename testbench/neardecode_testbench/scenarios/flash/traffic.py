@@ -4,11 +4,14 @@ import random
 from dataclasses import dataclass, field
 
 from neardecode.config import Flash
-from neardecode.flash.status import PacketType
+from neardecode.flash.register_map import ERROR_ENTRIES, SMART_BYTES
+from neardecode.flash.status import Opcode, PacketType
 
 __all__ = ["Command", "PageState", "SliceRead", "Traffic", "TrafficMix"]
 
 FLASH, SCRATCHPAD, ADMIN, RESERVED = (kind.value for kind in PacketType)
+SMART_LOG = Opcode.GET_LOG_PAGE.value
+ERROR_LOG = SMART_LOG | 1 << 8
 BATCH = 1 << 2
 STAGE_SHIFT = 6
 
@@ -276,7 +279,7 @@ class Traffic:
         return Command(write, self._id(), first * self.config.beat_bytes, beats - 1, user, data)
 
     def _admin_read(self) -> Command:
-        """A register or a feature that no state changes, or something that is refused."""
+        """A register or a feature that no state changes, a log, or something that is refused."""
         pick = self.random
         always_on = (0x000, 0x008, 0x010, 0x014, 0x018, 0x058, 0x098, 0x200, 0x20C, 0x228)
         mmio = (0x000, 0x004, 0x008, 0x00C, 0x01C, 0x024, 0x03C, 0x050, 0x060, 0x100, 0x150)
@@ -289,6 +292,10 @@ class Traffic:
             address, user = 0x20 | offset << 8, ADMIN | (BATCH if table else 0)
         elif turn < 0.85:
             address = 0x02 | pick.choice((0, 1, 2, 3, 0x10, 0x55)) << 8
+        elif turn < 0.95:
+            address, length = ERROR_LOG, pick.choice((0, 3, ERROR_ENTRIES - 1))
+            if pick.random() < 0.3:
+                address, length = SMART_LOG, -(-SMART_BYTES // self.config.beat_bytes) - 1
         else:
             address = pick.choice((0x20 | 0xFFC << 8, 0x03, 0x07, 0x09, 0x77, 0x20))
             length = pick.choice((0, 1, 2, self.config.page_beats - 1, 63, 127, 128, 255))
