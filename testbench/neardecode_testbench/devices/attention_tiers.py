@@ -1,7 +1,7 @@
 """Attention in two places: cold pages in flash, the newest in a vault."""
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import exact_log2
 
@@ -10,6 +10,7 @@ from neardecode.attention.evict import PageEvictor
 from neardecode.attention.merge import AttentionMerge
 from neardecode.attention.unit import AttentionUnit
 from neardecode.config import Config
+from neardecode.flash.axi import AxiPortInterface
 from neardecode_testbench.devices.attention_bench import fork
 from neardecode_testbench.devices.controller_bench import ControllerBench
 from neardecode_testbench.devices.vault_bench import VaultBench
@@ -42,6 +43,22 @@ class AttentionTiers(wiring.Component):
         idle: Out(1). All that was appended can be read.
         violated: Out(1). A timing of the DRAM was broken.
     """
+
+    axi: AxiPortInterface
+    moves: stream.Interface
+    words: stream.Interface
+    used: Signal
+    busy: Signal
+    written: Signal
+    failed: Signal
+    counting: Signal
+    cycles: data.View
+    slice_cycles: data.View
+    flash_cycles: data.View
+    vault_cycles: data.View
+    windows: data.View
+    idle: Signal
+    violated: Signal
 
     def __init__(self, config: Config):
         stack = config.stack
