@@ -242,10 +242,8 @@ class AttentionUnit(wiring.Component):
             partial.tag.eq(ended.o.payload.tag),
         ]
         for index, (weight, one) in enumerate(zip(weights, partials, strict=True)):
-            given = slice_.probabilities.payload[index]
             m.d.comb += [
-                given.mantissa.eq(weight.payload.mantissa),
-                given.exponent.eq(weight.payload.exponent),
+                slice_.probabilities.payload[index].eq(weight.payload),
                 weight.ready.eq(slice_.probabilities.valid & slice_.probabilities.ready),
                 partial.vectors[index].eq(one.payload),
                 one.ready.eq(self.partials.valid & self.partials.ready),
