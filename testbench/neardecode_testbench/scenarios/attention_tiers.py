@@ -172,11 +172,11 @@ class TieredLayer:
         endurance = self._evict(step)
         sinks, values = self.parts.expected()
         outcome = self._play(step, self._asks(), sinks, 1)
+        units = part_counts(step, "cycles", AttentionCause, 2)
+        slices = part_counts(step, "slice_cycles", SliceCause, 2)
         if step(Probe({}, ["violated"])).outputs["violated"]:
             raise CheckError("timings of the DRAM were broken")
         windows = part_values(step, "windows", 2, COUNT_BITS)
-        units = part_counts(step, "cycles", AttentionCause, 2)
-        slices = part_counts(step, "slice_cycles", SliceCause, 2)
         causes, slice_causes = (totals(counts, outcome.cycles) for counts in (units, slices))
         memories = {
             f"{name}_{cause}": count
