@@ -6,15 +6,12 @@ import pytest
 from neardecode.attention.append import KvAppender
 from neardecode.attention.merge import AttentionMerge
 from neardecode.attention.unit import AttentionUnit
-from neardecode.config import Config, Stack, load
+from neardecode.config import Config, HeatConstants, Stack, load
 from neardecode_testbench.devices.attention_bench import AttentionBench
 from neardecode_testbench.reference.integer.attention import ContextSplit
-from neardecode_testbench.scenarios.attention_layer import (
-    AttentionLayer,
-    attention_config,
-    measure_attention,
-    random_context,
-)
+from neardecode_testbench.scenarios.attention_context import attention_config, random_context
+from neardecode_testbench.scenarios.attention_layer import AttentionLayer, measure_attention
+from neardecode_testbench.scenarios.attention_reference import RULES, choose_tiles
 from neardecode_testbench.scenarios.blocks.edge import CheckError, Pacing
 
 
@@ -91,6 +88,43 @@ def test_a_sum_that_is_not_taken_is_told():
     pacing = Pacing(5, 0.9, free=("queries__0", "queries__1", "places__0", "blocks__0"))
     measured = measure_attention(layer(28, pacing=pacing, rounds=3))
     assert measured.causes["OUTPUT"] > 0
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_tiles_that_are_not_selected_are_not_read(rule):
+    scenario = layer(120, seed=3)
+    scenario.choice = choose_tiles(CONFIG, scenario.members, scenario.context, rule, 0.4)
+    measured = measure_attention(scenario)
+    # Nine tiles of two pages a part, of which the last has but one; it is always read.
+    read = [len(tiles | {8}) for tiles in scenario.choice.values()]
+    assert max(read) <= 5
+    assert measured.beats == sum(2 * 8 * (2 * tiles - 1) for tiles in read)
+
+
+def test_a_selection_of_any_tiles_gives_the_reference_s_values():
+    for seed in range(6):
+        pacing = Pacing(seed, 0.5) if seed % 2 else Pacing()
+        scenario = layer(60 + 7 * seed, seed=seed, pacing=pacing, rounds=2)
+        scenario.choice = choose_tiles(
+            CONFIG, scenario.members, scenario.context, "random", seed / 5, seed
+        )
+        measure_attention(scenario)
+
+
+def test_a_layer_that_overheats_slows_and_says_so_and_stays_right():
+    cool = measure_attention(layer(28, rounds=6))
+    hot = layer(28, rounds=6)
+    hot.heat = HeatConstants((1 << 21, 0, 0), 64, 160, hot=170, throttle=176, step=2, hysteresis=2)
+    measured = measure_attention(hot)
+    assert measured.values == cool.values
+    assert measured.beats == cool.beats
+    assert measured.cycles > 1.05 * cool.cycles
+    assert measured.slice_causes["HEAT"] > 0 == cool.slice_causes["HEAT"]
+    assert measured.causes["PACE"] > 0 == cool.causes["PACE"]
+    assert measured.heat is not None
+    assert measured.heat.temperature_c > 88
+    assert measured.heat.throttle > 0
+    assert measured.heat.hot_cycles > 0
 
 
 def test_a_wrong_value_is_told():

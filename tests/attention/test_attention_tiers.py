@@ -4,7 +4,7 @@ import pytest
 
 from neardecode.attention.evict import PageEvictor
 from neardecode.config import Config, Stack, load
-from neardecode_testbench.scenarios.attention_layer import attention_config, random_context
+from neardecode_testbench.scenarios.attention_context import attention_config, random_context
 from neardecode_testbench.scenarios.attention_tiers import TieredLayer, measure_tiers
 from neardecode_testbench.scenarios.blocks.edge import Pacing
 from neardecode_testbench.scenarios.flash.soak import VARIANTS
@@ -53,7 +53,7 @@ def test_random_stalls_change_no_value():
 
 
 def test_too_many_hot_pages_are_refused():
-    config = configuration("tiered", 4)
+    config = configuration("tiered", 5)
     with pytest.raises(ValueError, match=r"kv\.hot_pages must leave"):
         TieredLayer(config, random_context(config, 2, 30, 1))
     config = configuration("stack")

@@ -8,6 +8,7 @@ from amaranth.utils import exact_log2
 from neardecode.config import TAG_BITS, Config
 from neardecode.flash.axi import AxiAddress, AxiResponse, AxiWriteBeat
 from neardecode.flash.status import WriteStatus
+from neardecode.lib.fifo import StreamFIFO
 from neardecode.lib.page import PageBeat, PageRequest
 
 __all__ = ["Eviction", "PageEvictor"]
@@ -31,13 +32,17 @@ class Eviction(data.StructLayout):
 
 
 class PageEvictor(wiring.Component):
-    """Reads pages of a vault and writes each to flash as one burst, one after another.
+    """Reads pages of a vault and writes each to flash as one burst.
 
     Stands between an attention unit and its vault, whose answers it tells apart by the top bit of
     their tags, which the unit does not use. A page's write is under way until its response has
-    come; only then is the next one read, so nothing is read back before it is programmed. A page
-    that the vault could not read, or that the flash refused, is counted as failed. Who evicts pages
-    to a block in their order has it erased once, with its first page.
+    come; as many are as the channel gathers or programs at a time. When ``busy`` falls all are
+    programmed, and can be read. A page that the vault could not read, or that the flash refused, is
+    counted as failed. Who evicts pages to a block in their order has it erased once, with its first
+    page.
+
+    Rate: a page in ``page_beats + 2`` cycles until ``flash.host.units`` are under way; from then on
+    as the flash programs. The unit's pages come between, a page for a page.
 
     Parameters:
         config: A configuration with ``flash.host``.
@@ -75,7 +80,7 @@ class PageEvictor(wiring.Component):
         flash, host = config.flash, config.flash.host
         if host is None:
             raise ValueError("flash.host: there is none in this configuration")
-        self._flash = flash
+        self._flash, self._units = flash, host.units
         request = stream.Signature(PageRequest(source_bits))
         beat = stream.Signature(PageBeat(flash.beat_bytes))
         super().__init__(
@@ -128,27 +133,39 @@ class PageEvictor(wiring.Component):
                 self.requests.payload.tag.eq(OWN_TAG),
             ]
         m.d.sync += held.eq(~(asks & ~held) & self.unit_requests.valid & ~self.requests.ready)
+        # Of each page under way: the vault could not read it. A response tells them in order.
+        m.submodules.read = read = StreamFIFO(1, self._units)
+        under_way = Signal(range(self._units + 1))
+        opens, ends = Signal(), Signal()
         with m.FSM() as machine:
             with m.State("Command"):
                 # The command first: the data follows it, and would block the vault's answers.
-                m.d.comb += self.aw.valid.eq(self.moves.valid)
-                with m.If(self.moves.valid & self.aw.ready):
+                m.d.comb += [
+                    self.aw.valid.eq(self.moves.valid & (under_way != self._units)),
+                    opens.eq(self.aw.valid & self.aw.ready),
+                ]
+                with m.If(opens):
                     m.next = "Ask"
             with m.State("Ask"):
-                m.d.comb += asks.eq(1)
-                with m.If(~held & self.requests.ready):
-                    m.next = "Answer"
-            with m.State("Answer"):
-                m.d.comb += [self.b.ready.eq(1), self.moves.ready.eq(self.b.valid)]
-                with m.If(self.w.valid & self.w.ready):
-                    m.d.sync += bad.eq(bad | beat.error)
-                with m.If(self.b.valid):
-                    failed = bad | (response.user.status != WriteStatus.OK.value)
-                    m.d.sync += [
-                        bad.eq(0),
-                        self.written.eq(self.written + ~failed),
-                        self.failed.eq(self.failed + failed),
-                    ]
+                m.d.comb += [asks.eq(1), self.moves.ready.eq(~held & self.requests.ready)]
+                with m.If(self.moves.ready):
                     m.next = "Command"
-            m.d.comb += self.busy.eq(~machine.ongoing("Command") | self.moves.valid)
+        taken = self.w.valid & self.w.ready
+        failed = read.o.payload | (response.user.status != WriteStatus.OK.value)
+        m.d.comb += [
+            read.i.valid.eq(taken & beat.last),
+            read.i.payload.eq(bad | beat.error),
+            read.o.ready.eq(ends),
+            self.b.ready.eq(1),
+            ends.eq(self.b.valid),
+            self.busy.eq(~machine.ongoing("Command") | self.moves.valid | (under_way != 0)),
+        ]
+        m.d.sync += under_way.eq(under_way + opens - ends)
+        with m.If(taken):
+            m.d.sync += bad.eq(~beat.last & (bad | beat.error))
+        with m.If(ends):
+            m.d.sync += [
+                self.written.eq(self.written + ~failed),
+                self.failed.eq(self.failed + failed),
+            ]
         return m

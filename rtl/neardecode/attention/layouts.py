@@ -17,6 +17,7 @@ class AttentionCommand(data.StructLayout):
         values: The first page of the values.
         rows: Tokens, at least 1; the first is at the beginning of both pages.
         appended: Rows were written since their pages were read: the last tile is sensed afresh.
+        selected: A selection says which tiles are read, beside the last one.
         tag: Returned with the partials and sums.
     """
 
@@ -27,6 +28,7 @@ class AttentionCommand(data.StructLayout):
                 "values": unsigned(address_bits),
                 "rows": unsigned(config.compute.row_bits + 1),
                 "appended": unsigned(1),
+                "selected": unsigned(1),
                 "tag": unsigned(TAG_BITS),
             }
         )

@@ -1,5 +1,7 @@
 """The parts of a KV head's context meet: merged, and divided by the sums of their weights."""
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -77,6 +79,8 @@ class AttentionMerge(wiring.Component):
         ValueError: if ``parts`` is not a positive integer.
     """
 
+    partials: Sequence
+    sums: Sequence
     words: stream.Interface
     used: Signal
 

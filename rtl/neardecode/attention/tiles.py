@@ -3,8 +3,10 @@
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.utils import exact_log2
 
 from neardecode.attention.layouts import AttentionCommand, TileStep
+from neardecode.compute.command import SELECTION_BITS
 from neardecode.config import BLOCK_ELEMENTS, Config
 from neardecode.lib.fifo import StreamFIFO
 from neardecode.lib.page import PageRequest
@@ -42,8 +44,10 @@ class TileSequence(wiring.Component):
     keys of the next command where there is one by then.
 
     The pages of a step are asked for in the cycle in which it is decided on, up to ``ahead`` steps
-    before it leaves: what is read does not depend on what was read before. Latency: one cycle from
-    a command to its first step. Rate: a step a cycle.
+    before it leaves: what is read does not depend on what was read before. A tile that a selection
+    leaves out is passed over in a cycle, neither asked for nor counted; the last one, which holds
+    the newest rows, is always read. Latency: one cycle from a command to its first step. Rate: a
+    step a cycle.
 
     Parameters:
         config: A configuration.
@@ -52,6 +56,8 @@ class TileSequence(wiring.Component):
 
     Members:
         commands: In(stream of `AttentionCommand`).
+        selections: In(stream of SELECTION_BITS). Bit k of a selecting command's word w says that
+            its tile ``SELECTION_BITS * w + k`` is read.
         requests: Out(stream of `PageRequest`). A step's pages, tagged with the command's tag.
         steps: Out(stream of `TileStep`).
         waiting: Out(1). Something is to be read.
@@ -61,6 +67,7 @@ class TileSequence(wiring.Component):
     """
 
     commands: stream.Interface
+    selections: stream.Interface
     requests: stream.Interface
     steps: stream.Interface
     waiting: Signal
@@ -71,6 +78,7 @@ class TileSequence(wiring.Component):
         super().__init__(
             {
                 "commands": In(stream.Signature(AttentionCommand(config, address_bits))),
+                "selections": In(stream.Signature(SELECTION_BITS)),
                 "requests": Out(stream.Signature(PageRequest(address_bits))),
                 "steps": Out(stream.Signature(TileStep(config, address_bits))),
                 "waiting": Out(1),
@@ -96,12 +104,15 @@ class TileSequence(wiring.Component):
         left = Signal.like(command.rows)
         offset = Signal(self._address_bits)
         final = Signal()
+        begun = Signal()
+        tile = Signal(exact_log2(SELECTION_BITS))
+        known, skips, passes = Signal(), Signal(), Signal()
         m.d.comb += [
             left.eq(command.rows - done),
             final.eq(left <= tile_rows),
             keys.step.page.eq(command.keys + offset),
             keys.step.rows.eq(Mux(final, left, tile_rows)),
-            keys.step.opens.eq(done == 0),
+            keys.step.opens.eq(~begun),
             keys.step.closes.eq(final),
             keys.step.tag.eq(command.tag),
             # One page, and one more for each that the rows reach beyond.
@@ -124,32 +135,37 @@ class TileSequence(wiring.Component):
 
         owed, following = (Signal(step_layout, name=name) for name in ("owed", "following"))
         owes, follows, serves = Signal(), Signal(), Signal()
-        weighs, moves = Signal(), Signal()
+        weighs, moves, offers = Signal(), Signal(), Signal()
         m.d.comb += [
-            weighs.eq(serves | (~self.commands.valid & owes)),
+            known.eq(self.commands.valid & (~command.selected | self.selections.valid)),
+            skips.eq(command.selected & ~final & ~self.selections.payload.bit_select(tile, 1)),
+            weighs.eq(serves | (~known & owes)),
+            offers.eq(weighs | (known & ~skips)),
             self.waiting.eq(self.commands.valid | owes),
-            moves.eq(self.waiting & self.requests.ready & queue.i.ready),
+            moves.eq(offers & self.requests.ready & queue.i.ready),
+            passes.eq(known & ~weighs & (skips | moves)),
+            self.selections.ready.eq(passes & command.selected & (final | tile.all())),
             chosen.eq(Mux(weighs, owed.as_value(), keys.as_value())),
-            queue.i.valid.eq(self.waiting & self.requests.ready),
+            queue.i.valid.eq(offers & self.requests.ready),
             queue.i.payload.eq(chosen.step),
-            self.requests.valid.eq(self.waiting & queue.i.ready),
+            self.requests.valid.eq(offers & queue.i.ready),
             self.requests.payload.address.eq(chosen.step.page),
             self.requests.payload.pages.eq(chosen.pages),
             self.requests.payload.fresh.eq(chosen.fresh),
             self.requests.payload.tag.eq(chosen.step.tag),
             self.commands.ready.eq(moves & ~weighs & final),
         ]
-        with m.If(moves & weighs):
-            m.d.sync += [serves.eq(0), owes.eq(follows), owed.eq(following), follows.eq(0)]
-        with m.Elif(moves):
+        with m.If(passes):
             m.d.sync += [
                 done.eq(Mux(final, 0, done + tile_rows)),
                 offset.eq(Mux(final, 0, offset + self._tile_pages)),
-                serves.eq(owes),
-                follows.eq(owes),
-                following.eq(values),
-                owes.eq(1),
+                tile.eq(Mux(final, 0, tile + 1)),
+                begun.eq(~final & (begun | moves)),
             ]
+        with m.If(moves & weighs):
+            m.d.sync += [serves.eq(0), owes.eq(follows), owed.eq(following), follows.eq(0)]
+        with m.Elif(moves):
+            m.d.sync += [serves.eq(owes), follows.eq(owes), following.eq(values), owes.eq(1)]
             with m.If(~owes):
                 m.d.sync += owed.eq(values)
         with m.Elif(weighs):

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from neardecode.attention.layouts import AttentionCommand, AttentionPartial
 from neardecode.attention.queries import QueryStore
 from neardecode.attention.tiles import TileSequence
-from neardecode.compute.command import ActivationBlock, Mode, SliceSum
+from neardecode.compute.command import SELECTION_BITS, ActivationBlock, Mode, SliceSum
 from neardecode.compute.pace import THROTTLE_CYCLES
 from neardecode.compute.slice import MacSlice
 from neardecode.compute.softmax.softmax import Softmax
@@ -57,6 +57,7 @@ class AttentionUnit(wiring.Component):
     Members:
         commands: In(stream of `AttentionCommand`).
         queries: In(stream of `ActivationBlock`). Each command's vectors, one after the other.
+        selections: In(stream of SELECTION_BITS). As `TileSequence`.
         requests: Out(stream of `PageRequest`).
         beats: In(stream of `PageBeat`).
         partials: Out(stream of `AttentionPartial`).
@@ -72,6 +73,7 @@ class AttentionUnit(wiring.Component):
 
     commands: stream.Interface
     queries: stream.Interface
+    selections: stream.Interface
     requests: stream.Interface
     beats: stream.Interface
     partials: stream.Interface
@@ -93,6 +95,7 @@ class AttentionUnit(wiring.Component):
             {
                 "commands": In(stream.Signature(AttentionCommand(config, address_bits))),
                 "queries": In(stream.Signature(ActivationBlock(compute))),
+                "selections": In(stream.Signature(SELECTION_BITS)),
                 "requests": Out(stream.Signature(PageRequest(address_bits))),
                 "beats": In(stream.Signature(PageBeat(config.flash.beat_bytes))),
                 "partials": Out(stream.Signature(AttentionPartial(config))),
@@ -119,6 +122,7 @@ class AttentionUnit(wiring.Component):
         for index, softmax in enumerate(softmaxes):
             m.submodules[f"softmax_{index}"] = softmax
         connect(m, flipped(self.commands), sequence.commands)
+        connect(m, flipped(self.selections), sequence.selections)
         connect(m, sequence.requests, flipped(self.requests))
         connect(m, flipped(self.queries), queries.queries)
         connect(m, queries.blocks, slice_.activations)
@@ -134,7 +138,7 @@ class AttentionUnit(wiring.Component):
         scored = self._command(m, sequence, slice_, queries, softmaxes)
         ended = self._score(m, scored, slice_, softmaxes)
         self._weigh(m, ended, slice_, softmaxes)
-        self._count(m, sequence, queries)
+        self._count(m, sequence, slice_, queries)
         return m
 
     def _command(self, m: Module, sequence, slice_, queries, softmaxes) -> StreamFIFO:
@@ -238,16 +242,14 @@ class AttentionUnit(wiring.Component):
             partial.tag.eq(ended.o.payload.tag),
         ]
         for index, (weight, one) in enumerate(zip(weights, partials, strict=True)):
-            given = slice_.probabilities.payload[index]
             m.d.comb += [
-                given.mantissa.eq(weight.payload.mantissa),
-                given.exponent.eq(weight.payload.exponent),
+                slice_.probabilities.payload[index].eq(weight.payload),
                 weight.ready.eq(slice_.probabilities.valid & slice_.probabilities.ready),
                 partial.vectors[index].eq(one.payload),
                 one.ready.eq(self.partials.valid & self.partials.ready),
             ]
 
-    def _count(self, m: Module, sequence, queries) -> None:
+    def _count(self, m: Module, sequence, slice_, queries) -> None:
         """One cause a cycle."""
         m.submodules.cycle_counters = counters = self._cycles
         cause = counters.cause
@@ -272,6 +274,8 @@ class AttentionUnit(wiring.Component):
             m.d.comb += cause.eq(AttentionCause.QUERIES.value)
         with m.Elif(self.beats.valid & held):
             m.d.comb += cause.eq(AttentionCause.OUTPUT.value)
+        with m.Elif(self.beats.valid & slice_.paused):
+            m.d.comb += cause.eq(AttentionCause.PACE.value)
         with m.Elif(self.beats.valid):
             m.d.comb += cause.eq(AttentionCause.SOFTMAX.value)
         with m.Elif(sequence.waiting | (open_pages != 0)):

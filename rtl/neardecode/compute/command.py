@@ -103,7 +103,7 @@ class Probability(data.StructLayout):
     """The weight of one row in a sum: ``mantissa * 2^(exponent - 127 - (activation_bits - 1))``.
 
     Fields:
-        mantissa: Unsigned.
+        mantissa: Unsigned; a softmax sets its top bit unless it is zero.
         exponent: Biased by 127.
     """
 

@@ -67,6 +67,7 @@ class MacSlice(wiring.Component):
         results: Out(stream of `SliceResult`). In order of row.
         sums: Out(stream of `SliceSum`). In order of element. Only with ``head_elements``.
         throttle: In(range(17)). As `Pace`.
+        paused: Out(1). The slice's clock does not move, or the throttle takes the cycle away.
         counting: In(1). Counters run.
         cycles: Out(counts by `SliceCause`).
         zero_blocks: Out(48). Blocks of rows whose elements are all zero.
@@ -84,6 +85,7 @@ class MacSlice(wiring.Component):
     results: stream.Interface
     sums: stream.Interface
     throttle: Signal
+    paused: Signal
     counting: Signal
     cycles: data.View
     zero_blocks: Signal
@@ -102,6 +104,7 @@ class MacSlice(wiring.Component):
             "beats": In(stream.Signature(PageBeat(config.flash.beat_bytes))),
             "results": Out(stream.Signature(SliceResult(compute))),
             "throttle": In(range(THROTTLE_CYCLES + 1)),
+            "paused": Out(1),
             "counting": In(1),
             "cycles": Out(self._cycles.counts.shape()),
             "zero_blocks": Out(COUNT_BITS),
@@ -132,7 +135,10 @@ class MacSlice(wiring.Component):
         config, lanes = self._config, self._lanes
         has_sums, has_selection = bool(config.head_elements), config.selection
         m.submodules.pace = pace = Pace(config.clock_divider)
-        m.d.comb += pace.throttle.eq(self.throttle)
+        m.d.comb += [
+            pace.throttle.eq(self.throttle),
+            self.paused.eq(~pace.moves | pace.halted),
+        ]
 
         # Commands: their pages are asked for, and what their beats mean is kept.
         command = self.commands.payload

@@ -236,13 +236,15 @@ class AttentionCause(enum.Enum):
     """A beat waited, and the queries of a tile had not come."""
     OUTPUT = 2
     """A beat waited, and a partial or a sum was not taken."""
-    SOFTMAX = 3
+    PACE = 3
+    """A beat waited for the slice's slower clock, or the throttle took the cycle away."""
+    SOFTMAX = 4
     """A beat waited for its tile's command or probabilities, or for room for its scores."""
-    MEMORY = 4
+    MEMORY = 5
     """Rows were to be read, and no beat had come."""
-    RESULTS = 5
+    RESULTS = 6
     """All was read, and softmax or sums were under way."""
-    IDLE = 6
+    IDLE = 7
     """Nothing was asked."""
 
 

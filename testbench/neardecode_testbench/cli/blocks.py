@@ -5,11 +5,15 @@ from collections.abc import Callable
 from amaranth.lib import wiring
 from amaranth.utils import ceil_log2
 
+from neardecode.attention.append import KvAppender
+from neardecode.attention.evict import PageEvictor
+from neardecode.attention.merge import AttentionMerge
+from neardecode.attention.unit import AttentionUnit
 from neardecode.chip import Chip
 from neardecode.compute.placed import PlacedSlice
 from neardecode.compute.slice import MacSlice
 from neardecode.compute.softmax.softmax import Softmax
-from neardecode.config import Config, ConfigError, Protection
+from neardecode.config import Config, ConfigError, Host, Protection
 from neardecode.config.topology import Topology
 from neardecode.fabric.link_end import LinkEnd
 from neardecode.fabric.reduction import ReductionNode
@@ -27,6 +31,7 @@ from neardecode.vector.quantiser import Quantiser
 from neardecode.vector.residual import ResidualAdd
 from neardecode.vector.rotation import Rotation
 from neardecode_testbench.cli.errors import InputError
+from neardecode_testbench.scenarios.attention_context import attention_config
 
 __all__ = ["BLOCKS", "make_block"]
 
@@ -86,7 +91,24 @@ def _vault(config: Config) -> VaultController:
     return VaultController(config.stack, config.stack_cycles, config.stack_heat)
 
 
+def _attention(config: Config) -> Config:
+    """Slices that attend for SmolLM2's three query heads a KV head, of 64 elements."""
+    return attention_config(config, 3, 64)
+
+
+def _evictor(config: Config) -> PageEvictor:
+    if config.stack is None:
+        raise ConfigError("stack: the evictor reads a vault; see the preset stack")
+    host = config.flash.model_copy(update={"host": config.flash.host or Host()})
+    made = config.model_copy(update={"flash": host})
+    return PageEvictor(made, ceil_log2(config.stack.pages), ceil_log2(config.flash.pages))
+
+
 BLOCKS: dict[str, Callable[[Config], wiring.Component]] = {
+    "attention_merge": lambda config: AttentionMerge(_attention(config), 8),
+    "attention_unit": lambda config: AttentionUnit(
+        _attention(config), ceil_log2(config.flash.pages), config.kv.tiles_ahead
+    ),
     "channel_controller": _controller,
     "chip": Chip,
     "flash_channel": lambda config: FlashChannel(config.flash),
@@ -94,6 +116,10 @@ BLOCKS: dict[str, Callable[[Config], wiring.Component]] = {
     "mac_slice": lambda config: MacSlice(config, ceil_log2(config.flash.pages)),
     "normalise": _normalise,
     "placed_slice": lambda config: PlacedSlice(config, ceil_log2(config.flash.pages)),
+    "kv_appender": lambda config: KvAppender(_attention(config), ceil_log2(config.flash.pages)),
+    "mac_slice": lambda config: MacSlice(config, ceil_log2(config.flash.pages)),
+    "normalise": _normalise,
+    "page_evictor": _evictor,
     "quantiser": _quantiser,
     "reduction_node": _reduction_node,
     "residual_add": ResidualAdd,

@@ -8,13 +8,14 @@ from amaranth.utils import exact_log2
 from neardecode.attention.append import KvAppender
 from neardecode.attention.merge import AttentionMerge
 from neardecode.attention.unit import AttentionUnit
-from neardecode.config import Config
+from neardecode.config import Config, HeatConstants
 from neardecode_testbench.devices.vault_bench import VaultBench
 
-__all__ = ["AttentionBench", "fork"]
+__all__ = ["ASKED", "AttentionBench", "fork"]
 
 COUNT_BITS = 48
-INPUTS = ("commands", "queries", "places", "blocks")
+ASKED = ("commands", "queries", "selections")
+"""What a unit is given."""
 
 
 def fork(m: Module, source, targets) -> None:
@@ -38,13 +39,18 @@ class AttentionBench(wiring.Component):
         config: A configuration with a stack.
         parts: Vaults.
         ahead: As `AttentionUnit`.
+        heat: Thermal constants. With them what a vault does heats it, and its node drives the
+            vault's refresh and the throttle of the slice below.
 
     Members:
-        commands, queries, places, blocks: A part each, as those of unit and appender.
+        commands, queries, selections: A part each, as the unit's.
+        places, blocks: A part each, as the appender's.
         used, words: As the merge's.
         partials, sums: A part each, as the unit's, seen as the merge takes them.
         stored, stores: A part each, as the DRAM's.
         counting, cycles, slice_cycles, vault_cycles: As unit's and vault's, a part each.
+        vault_events: As the vault's, a part each.
+        temperature, throttle: As the vault's, a part each; only with ``heat``.
         windows: Out(48, a part each). Cycles from a unit's first beat to its last.
         idle: Out(parts). All that was appended can be read.
         violated: Out(parts). A timing of the DRAM was broken.
@@ -59,11 +65,14 @@ class AttentionBench(wiring.Component):
     cycles: data.View
     slice_cycles: data.View
     vault_cycles: data.View
+    vault_events: data.View
+    temperature: data.View
+    throttle: data.View
     windows: data.View
     idle: Signal
     violated: Signal
 
-    def __init__(self, config: Config, parts: int, ahead: int):
+    def __init__(self, config: Config, parts: int, ahead: int, heat: HeatConstants | None = None):
         stack = config.stack
         if stack is None:
             raise ValueError("stack: there is none in this configuration")
@@ -75,7 +84,10 @@ class AttentionBench(wiring.Component):
             )
         address_bits = exact_log2(stack.pages)
         self._parts = parts
-        self._vaults = [VaultBench(stack, config.stack_cycles) for _ in range(parts)]
+        self._shown = () if heat is None else ("temperature", "throttle")
+        self._vaults = [
+            VaultBench(stack, config.stack_cycles, heat, rests=False) for _ in range(parts)
+        ]
         self._units = [AttentionUnit(config, address_bits, ahead) for _ in range(parts)]
         self._appenders = [KvAppender(config, address_bits) for _ in range(parts)]
         self._merge = AttentionMerge(config, parts)
@@ -89,7 +101,7 @@ class AttentionBench(wiring.Component):
 
         super().__init__(
             {
-                **{name: unit[name].array(parts) for name in ("commands", "queries")},
+                **{name: unit[name].array(parts) for name in ASKED},
                 **{name: appender[name].array(parts) for name in ("places", "blocks")},
                 **{name: unit[name].array(parts) for name in ("partials", "sums")},
                 **{name: vault[name].array(parts) for name in ("stored", "stores")},
@@ -99,6 +111,8 @@ class AttentionBench(wiring.Component):
                 "cycles": Out(each(unit["cycles"])),
                 "slice_cycles": Out(each(unit["slice_cycles"])),
                 "vault_cycles": Out(each(vault["cycles"])),
+                "vault_events": Out(each(vault["events"])),
+                **{name: Out(each(vault[name])) for name in self._shown},
                 "windows": Out(data.ArrayLayout(COUNT_BITS, parts)),
                 "idle": Out(parts),
                 "violated": Out(parts),
@@ -118,9 +132,9 @@ class AttentionBench(wiring.Component):
             connect(m, unit.requests, vault.requests)
             connect(m, vault.beats, unit.beats)
             connect(m, appender.writes, vault.writes)
-            for name in INPUTS:
-                owner = unit if name in ("commands", "queries") else appender
-                connect(m, flipped(getattr(self, name)[part]), getattr(owner, name))
+            for owner, names in ((unit, ASKED), (appender, ("places", "blocks"))):
+                for name in names:
+                    connect(m, flipped(getattr(self, name)[part]), getattr(owner, name))
             for name in ("partials", "sums"):
                 edge, inner = getattr(self, name)[part], getattr(merge, name)[part]
                 fork(m, getattr(unit, name), [inner, edge])
@@ -132,12 +146,16 @@ class AttentionBench(wiring.Component):
                 m.d.sync += elapsed.eq(elapsed + 1)
             with m.If(taken):
                 m.d.sync += self.windows[part].eq(elapsed + 1)
+            if self._shown:
+                m.d.comb += unit.throttle.eq(vault.throttle)
             m.d.comb += [
                 unit.counting.eq(self.counting),
                 vault.counting.eq(self.counting),
                 self.cycles[part].eq(unit.cycles),
                 self.slice_cycles[part].eq(unit.slice_cycles),
                 self.vault_cycles[part].eq(vault.cycles),
+                self.vault_events[part].eq(vault.events),
+                *(getattr(self, name)[part].eq(getattr(vault, name)) for name in self._shown),
                 self.idle[part].eq(appender.idle),
                 self.violated[part].eq(vault.violated.any()),
             ]

@@ -1,7 +1,7 @@
 """Attention in two places: cold pages in flash, the newest in a vault."""
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import exact_log2
 
@@ -10,7 +10,8 @@ from neardecode.attention.evict import PageEvictor
 from neardecode.attention.merge import AttentionMerge
 from neardecode.attention.unit import AttentionUnit
 from neardecode.config import Config
-from neardecode_testbench.devices.attention_bench import fork
+from neardecode.flash.axi import AxiPortInterface
+from neardecode_testbench.devices.attention_bench import ASKED, fork
 from neardecode_testbench.devices.controller_bench import ControllerBench
 from neardecode_testbench.devices.vault_bench import VaultBench
 
@@ -29,7 +30,8 @@ class AttentionTiers(wiring.Component):
         config: A configuration with a stack and ``flash.host``; one channel of it.
 
     Members:
-        commands, queries, partials, sums: Those of the flash's unit (0) and the vault's (1).
+        commands, queries, selections, partials, sums: Those of the flash's unit (0) and the
+            vault's (1).
         places, blocks: As the appender's.
         moves, busy, written, failed: As the evictor's.
         used, words: As the merge's.
@@ -42,6 +44,22 @@ class AttentionTiers(wiring.Component):
         idle: Out(1). All that was appended can be read.
         violated: Out(1). A timing of the DRAM was broken.
     """
+
+    axi: AxiPortInterface
+    moves: stream.Interface
+    words: stream.Interface
+    used: Signal
+    busy: Signal
+    written: Signal
+    failed: Signal
+    counting: Signal
+    cycles: data.View
+    slice_cycles: data.View
+    flash_cycles: data.View
+    vault_cycles: data.View
+    windows: data.View
+    idle: Signal
+    violated: Signal
 
     def __init__(self, config: Config):
         stack = config.stack
@@ -59,7 +77,7 @@ class AttentionTiers(wiring.Component):
         flash, vault = self._flash.signature.members, self._vault.signature.members
         evictor, appender = self._evictor.signature.members, self._appender.signature.members
         merge = self._merge.signature.members
-        streams = ("commands", "queries", "partials", "sums")
+        streams = (*ASKED, "partials", "sums")
         super().__init__(
             {
                 **{f"{name}__{at}": units[at][name] for at in (0, 1) for name in streams},
@@ -89,7 +107,7 @@ class AttentionTiers(wiring.Component):
         m.submodules.merge = merge = self._merge
         for at, unit in enumerate(self._units):
             m.submodules[f"unit_{at}"] = unit
-            for name in ("commands", "queries"):
+            for name in ASKED:
                 connect(m, flipped(getattr(self, f"{name}__{at}")), getattr(unit, name))
             for name in ("partials", "sums"):
                 edge, inner = getattr(self, f"{name}__{at}"), getattr(merge, name)[at]

@@ -1,10 +1,11 @@
 """A channel's whole controller with its core dies behind it, and a host's port before it."""
 
-from amaranth.hdl import Module
-from amaranth.lib import wiring
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import connect, flipped
 
 from neardecode.config import Config
+from neardecode.flash.axi import AxiPortInterface
 from neardecode.flash.controller import ChannelController
 from neardecode_testbench.devices.nand import NandDies
 
@@ -24,6 +25,12 @@ class ControllerBench(wiring.Component):
             link_error, counting, cycles, events: As the controller's.
         storage, records, faults, flipped, violated: As the dies'.
     """
+
+    axi: AxiPortInterface
+    requests: stream.Interface
+    beats: stream.Interface
+    counting: Signal
+    cycles: data.View
 
     def __init__(self, config: Config, faults: bool = False, seed: int = 1):
         flash = config.flash

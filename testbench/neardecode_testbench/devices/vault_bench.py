@@ -33,7 +33,8 @@ class VaultBench(wiring.Component):
     Parameters:
         config: The stack section of a configuration.
         cycles: Its timings.
-        heat: Its thermal constants. With them the vault's reader rests as it is told.
+        heat: Its thermal constants.
+        rests: With them, beats stay in the vault while it is told that its reader rests.
 
     Members:
         requests, reads, beats, writes, written, hot, doubled, ready, repaired, retired, counting,
@@ -67,7 +68,14 @@ class VaultBench(wiring.Component):
     stuck_value: Signal
     violated: Signal
 
-    def __init__(self, config: Stack, cycles: StackCycles, heat: HeatConstants | None = None):
+    def __init__(
+        self,
+        config: Stack,
+        cycles: StackCycles,
+        heat: HeatConstants | None = None,
+        rests: bool = True,
+    ):
+        self._rests = rests
         self.vault = VaultController(config, cycles, heat)
         self.dies = DramDies(config, cycles)
         members = dict(self.vault.signature.members)
@@ -91,7 +99,7 @@ class VaultBench(wiring.Component):
             connect(m, vault=getattr(vault, name), edge=flipped(getattr(self, name)))
         shown, permit = SHOWN, Const(1)
         if "permit" in vault.signature.members:
-            shown, permit = (*SHOWN, *HEAT), vault.permit
+            shown, permit = (*SHOWN, *HEAT), vault.permit if self._rests else Const(1)
         m.d.comb += [
             self.beats.valid.eq(vault.beats.valid & (permit | begun)),
             self.beats.payload.eq(vault.beats.payload),

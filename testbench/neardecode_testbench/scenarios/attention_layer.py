@@ -4,9 +4,6 @@ The newest token's queries meet the keys and values of all tokens so far, which 
 `ContextSplit` deals them. Keys and values come in as a decoder gives them, row by row.
 """
 
-from collections import Counter
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,210 +13,47 @@ from numpy.typing import NDArray
 from neardecode.attention.append import RowPlace
 from neardecode.attention.layouts import AttentionCommand, AttentionPartial
 from neardecode.attention.merge import AttentionWords
-from neardecode.compute.command import ActivationBlock, SliceSum
+from neardecode.compute.command import SELECTION_BITS, ActivationBlock, SliceSum
 from neardecode.config import (
     AttentionCause,
     Config,
+    HeatConstants,
     KvMap,
     SliceCause,
     VaultCause,
+    VaultEvent,
 )
+from neardecode.stack.heat import TEMPERATURE_BITS
 from neardecode.vector.quantiser import ScaledBlock
 from neardecode_testbench.devices.attention_bench import AttentionBench
 from neardecode_testbench.drive.backends import Backend, simulate
 from neardecode_testbench.drive.design import Design
 from neardecode_testbench.drive.stimulus import Outcome, Play, Probe, Sink, Source, Step, Storage
-from neardecode_testbench.reference.arithmetic import SoftmaxFormat
-from neardecode_testbench.reference.blocks import BlockVector
-from neardecode_testbench.reference.integer.attention import (
-    KV_BITS,
-    Attended,
-    Attention,
-    BlockCache,
-    ContextSplit,
+from neardecode_testbench.reference.integer.attention import KV_BITS, ContextSplit
+from neardecode_testbench.reference.kv_image import kv_image
+from neardecode_testbench.scenarios.attention_context import LayerContext
+from neardecode_testbench.scenarios.attention_measure import (
+    COUNT_BITS,
+    AttentionMeasure,
+    VaultsHeat,
+    part_counts,
+    part_values,
+    totals,
 )
-from neardecode_testbench.reference.integer.decoder import IntegerDecoder, IntegerState
-from neardecode_testbench.reference.pages import pack_rows
-from neardecode_testbench.reference.scores import AccumulatorFormat
-from neardecode_testbench.scenarios.blocks.edge import FULL_RATE, CheckError, Pacing
+from neardecode_testbench.scenarios.attention_reference import TileChoice, attend
+from neardecode_testbench.scenarios.blocks.edge import (
+    FULL_RATE,
+    CheckError,
+    Pacing,
+    check_sink,
+)
 from neardecode_testbench.scenarios.packing import Packer
 
-__all__ = [
-    "AttentionLayer",
-    "AttentionMeasure",
-    "LayerContext",
-    "attend",
-    "attention_config",
-    "decoder_context",
-    "measure_attention",
-    "random_context",
-]
+__all__ = ["DRAIN_CYCLES", "AttentionLayer", "measure_attention"]
 
-COUNT_BITS = 48
-LARGEST_TILE_ROWS = 128
 DRAIN_CYCLES = 600
 """Far more than what a vault has taken needs to be written."""
-
-
-def attention_config(
-    config: Config, group: int, head_size: int, most_rows: int = LARGEST_TILE_ROWS
-) -> Config:
-    """A configuration whose slices attend for a group of query heads of one size.
-
-    A tile is as many whole pages as ``most_rows`` rows fill, but at least one.
-
-    Raises:
-        pydantic.ValidationError: if it does not fit together.
-    """
-    tables = config.model_dump()
-    layout = config.kv_layout
-    beats = head_size // layout.format.element_bytes // layout.blocks_a_beat
-    alone = layout.element_beats // np.gcd(layout.element_beats, beats)
-    rows = int(alone * max(1, most_rows // alone))
-    compute = {
-        **tables["compute"],
-        "formats": ("MXINT8",),
-        "vectors": group,
-        "head_elements": head_size,
-        "selection": False,
-    }
-    return Config.model_validate(
-        {
-            **tables,
-            "compute": compute,
-            "vector": {**tables["vector"], "tile_rows": rows},
-            # The widest flit: the slice's results stay beside it.
-            "fabric": {**tables["fabric"], "payload_bits": 512},
-        }
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class LayerContext:
-    """Queries of the newest token, keys and values of all.
-
-    Attributes:
-        queries: (1, heads, blocks).
-        keys, values: Of one layer.
-    """
-
-    queries: BlockVector
-    keys: BlockCache
-    values: BlockCache
-
-    @property
-    def heads(self) -> int:
-        """Query heads."""
-        return self.queries.exponents.shape[1]
-
-    @property
-    def group(self) -> int:
-        """Query heads of a KV head."""
-        return self.heads // self.keys.kv_heads
-
-
-def random_context(
-    config: Config, kv_heads: int, tokens: int, seed: int, spread: int = 4
-) -> LayerContext:
-    """Random queries, keys and values, of exponents that differ by up to ``spread``."""
-    random = np.random.default_rng(seed)
-    compute = config.compute
-    blocks = compute.head_elements // 32
-
-    def drawn(*shape: int, bits: int) -> BlockVector:
-        limit = 1 << bits - 1
-        elements = random.integers(-limit + 1, limit, size=(*shape, blocks, 32))
-        exponents = random.integers(127 - spread, 128, size=(*shape, blocks))
-        return BlockVector(elements.astype(np.int32), exponents.astype(np.uint8), bits)
-
-    caches = [BlockCache(kv_heads, compute.head_elements) for _ in range(2)]
-    for cache in caches:
-        cache.append(drawn(tokens, kv_heads, bits=KV_BITS))
-    queries = drawn(1, kv_heads * compute.vectors, bits=compute.activation_bits)
-    return LayerContext(queries, *caches)
-
-
-class _LayerDoneError(Exception):
-    """The layer has been computed."""
-
-
-def decoder_context(decoder: IntegerDecoder, tokens: Sequence[int], layer: int) -> LayerContext:
-    """What a layer of a model is given when it reads tokens one after the other.
-
-    Args:
-        decoder: The exact integer decoder.
-        tokens: Ids.
-        layer: Which layer.
-    """
-    found: dict[str, BlockVector] = {}
-
-    def keep(number: int, name: str, value: object) -> None:
-        if number == layer and isinstance(value, BlockVector):
-            found[name] = value
-            if name == "value":
-                raise _LayerDoneError
-
-    with suppress(_LayerDoneError):
-        decoder.forward(tokens, IntegerState(decoder.shape), keep)
-    size = (decoder.shape.kv_heads, decoder.shape.head_size)
-    keys, values = BlockCache(*size), BlockCache(*size)
-    keys.append(found["key"])
-    values.append(found["value"])
-    return LayerContext(found["query"][-1:], keys, values)
-
-
-def attend(
-    config: Config, split: ContextSplit, context: LayerContext
-) -> tuple[Attended, Counter[str]]:
-    """What the integer reference gives, and what it clamped."""
-    compute = config.compute
-    clamped: Counter[str] = Counter()
-    attention = Attention(
-        compute.head_elements,
-        split,
-        AccumulatorFormat(compute.accumulator_bits, compute.fraction_bits, compute.blocks_a_row),
-        compute.sum_term_bits,
-        SoftmaxFormat(compute.activation_bits, config.vector),
-    )
-    return attention.attend(context.queries, context.keys, context.values, clamped), clamped
-
-
-@dataclass(frozen=True)
-class AttentionMeasure:
-    """What attention did.
-
-    Attributes:
-        values: Partials' maxima and totals, weighted sums and words, each compared.
-        cycles: From the offer of the first command to the last word.
-        appending: Cycles in which the rows were written.
-        window: From the first beat that a unit took to its last, the longest of all units.
-        beats: Beats that all units took.
-        utilisation: Of the beats that the memories could give in the units' windows.
-        lane_occupancy: Of the multipliers in the units' windows, those with an element.
-        causes, slice_causes, memory_causes: Cycles of all units, slices and memories by cause.
-    """
-
-    values: int
-    cycles: int
-    appending: int
-    window: int
-    beats: int
-    utilisation: float
-    lane_occupancy: float
-    causes: dict[str, int]
-    slice_causes: dict[str, int]
-    memory_causes: dict[str, int]
-
-
-def part_counts(step: Step, port: str, causes, parts: int) -> list[dict[str, int]]:
-    """The counts of each part, by name; counting stops."""
-    bits = step(Probe({"counting": 0}, [port])).outputs[port]
-    mask = (1 << COUNT_BITS) - 1
-    width = COUNT_BITS * len(causes)
-    return [
-        {cause.name: bits >> part * width + COUNT_BITS * cause.value & mask for cause in causes}
-        for part in range(parts)
-    ]
+THROTTLE_BITS = 4
 
 
 @dataclass
@@ -233,6 +67,8 @@ class AttentionLayer:
         layer: Which layer's region it is.
         pacing: Of the streams at the edge.
         rounds: How often it is attended to, one command behind the other.
+        choice: Which tiles are read; None for all.
+        heat: The thermal constants that the design was made with.
     """
 
     config: Config
@@ -241,6 +77,8 @@ class AttentionLayer:
     layer: int = 0
     pacing: Pacing = FULL_RATE
     rounds: int = 1
+    choice: TileChoice | None = None
+    heat: HeatConstants | None = None
     memories: list[NDArray[np.uint8]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -249,12 +87,12 @@ class AttentionLayer:
         assert stack is not None
         self.address_bits = exact_log2(stack.pages)
         tokens = self.context.keys.positions
-        self._members = [split.members(part, tokens) for part in range(split.parts)]
+        self.members = [split.members(part, tokens) for part in range(split.parts)]
         self.kv_map = KvMap(
             config.kv_layout,
             config.compute.head_elements,
             self.context.keys.kv_heads,
-            len(self._members[0]),
+            len(self.members[0]),
         )
         last = self.kv_map.base(self.layer + 1, 0, False)
         if last > stack.pages:
@@ -283,7 +121,7 @@ class AttentionLayer:
     @property
     def used(self) -> int:
         """Parts that hold tokens."""
-        return sum(len(members) > 0 for members in self._members)
+        return sum(len(members) > 0 for members in self.members)
 
     def _play(self, step: Step, sources: list[tuple[str, list[int]]], sinks: list[Sink]) -> Outcome:
         beat_bytes = self.config.flash.beat_bytes
@@ -305,14 +143,7 @@ class AttentionLayer:
             )
         )
         for sink in sinks:
-            log = outcome.sinks[sink.stream]
-            if log.mismatches:
-                index = log.mismatches[0]
-                raise CheckError(
-                    f"{sink.stream} {index}, cycle {log.cycles[index]}: {log.payloads[index]:#x},"
-                    f" not {sink.expected[index] if sink.expected and index < sink.count else 0:#x}"
-                    f" ({len(log.mismatches)} of {sink.count} differ)"
-                )
+            check_sink(sink.stream, outcome.sinks[sink.stream])
         return outcome
 
     def _idle(self, step: Step) -> bool:
@@ -326,7 +157,7 @@ class AttentionLayer:
         found = []
         caches = (self.context.keys, self.context.values)
         heads = [[cache.head(head) for cache in caches] for head in range(caches[0].kv_heads)]
-        for part, members in enumerate(self._members):
+        for part, members in enumerate(self.members):
             places, blocks = [], []
             for row, token in enumerate(members):
                 for head, pair in enumerate(heads):
@@ -344,17 +175,16 @@ class AttentionLayer:
 
     def check_image(self) -> None:
         """The vaults hold what the reference's packer gives, and nothing else."""
-        for part, members in enumerate(self._members):
-            image = np.zeros_like(self.memories[part])
-            for head in range(self.context.keys.kv_heads):
-                for value, cache in enumerate((self.context.keys, self.context.values)):
-                    rows = pack_rows(
-                        cache.head(head)[members], self.kv_map.layout, self.kv_map.beats_a_row
-                    )
-                    base = self.kv_map.base(self.layer, head, bool(value))
-                    image[base : base + len(rows)] = rows
-            wrong = int((image != self.memories[part]).sum())
-            if wrong:
+        caches = (self.context.keys, self.context.values)
+        heads = range(self.context.keys.kv_heads)
+        for part, members in enumerate(self.members):
+            keys, values = ([cache.head(head)[members] for head in heads] for cache in caches)
+            image = kv_image(keys, values, self.config.kv_layout, len(self.members[0]))
+            first = self.layer * len(image)
+            memory = self.memories[part]
+            wrong = int((image != memory[first : first + len(image)]).sum())
+            stray = memory[:first].any() or memory[first + len(image) :].any()
+            if wrong or stray:
                 raise CheckError(f"part {part}: {wrong} bytes of keys and values are wrong")
 
     def asks(self) -> list[tuple[str, list[int]]]:
@@ -382,7 +212,8 @@ class AttentionLayer:
                     {
                         "keys": self.kv_map.base(self.layer, head, False),
                         "values": self.kv_map.base(self.layer, head, True),
-                        "rows": len(self._members[part]),
+                        "rows": len(self.members[part]),
+                        "selected": int(self.choice is not None),
                         "tag": head,
                     }
                 )
@@ -391,15 +222,28 @@ class AttentionLayer:
             found += [
                 (f"commands__{part}", commands * self.rounds),
                 (f"queries__{part}", blocks * self.rounds),
+                (f"selections__{part}", self.selections(part) * self.rounds),
             ]
         return found
+
+    def selections(self, part: int) -> list[int]:
+        """The words that say which tiles of a part are read, head by head."""
+        if self.choice is None:
+            return []
+        tiles = -(-len(self.members[part]) // self.config.vector.tile_rows)
+        words = []
+        for head in range(self.context.keys.kv_heads):
+            bits = sum(1 << tile for tile in self.choice[part, head])
+            words += [
+                bits >> first & (1 << SELECTION_BITS) - 1
+                for first in range(0, tiles, SELECTION_BITS)
+            ]
+        return words
 
     def expected(self) -> tuple[list[Sink], int]:
         """What every stream shall give, and how many values that is."""
         config, context = self.config, self.context
-        found, clamped = attend(config, self.split, context)
-        if sum(clamped.values()):
-            raise CheckError(f"the reference clamped {dict(clamped)}: choose other magnitudes")
+        found = attend(config, self.members[: self.used], context, self.choice)
         partial = Packer(AttentionPartial(config)).pack
         sum_ = Packer(SliceSum(config.compute)).pack
         word = Packer(AttentionWords(config)).pack
@@ -440,19 +284,15 @@ class AttentionLayer:
         self, step: Step, outcome: Outcome, values: int, appending: int
     ) -> AttentionMeasure:
         parts = self.split.parts
-        every = {}
-        for port, causes in (
-            ("cycles", AttentionCause),
-            ("slice_cycles", SliceCause),
-            ("vault_cycles", VaultCause),
-        ):
-            counts = part_counts(step, port, causes, parts)
-            every[port] = {cause.name: sum(one[cause.name] for one in counts) for cause in causes}
-            totals = {sum(one.values()) for one in counts}
-            if totals != {outcome.cycles}:
-                raise CheckError(f"{port}: counts of {totals} cycles, not {outcome.cycles}")
-        bits = step(Probe({}, ["windows"])).outputs["windows"]
-        windows = [bits >> COUNT_BITS * part & (1 << COUNT_BITS) - 1 for part in range(parts)]
+        every = {
+            port: totals(part_counts(step, port, causes, parts), outcome.cycles)
+            for port, causes in (
+                ("cycles", AttentionCause),
+                ("slice_cycles", SliceCause),
+                ("vault_cycles", VaultCause),
+            )
+        }
+        windows = part_values(step, "windows", parts, COUNT_BITS)
         beats = every["cycles"]["BUSY"]
         return AttentionMeasure(
             values=values,
@@ -465,11 +305,25 @@ class AttentionLayer:
             causes=every["cycles"],
             slice_causes=every["slice_cycles"],
             memory_causes=every["vault_cycles"],
+            heat=self._heat(step) if self.heat else None,
+        )
+
+    def _heat(self, step: Step) -> VaultsHeat:
+        parts = self.split.parts
+        temperatures = part_values(step, "temperature", parts, TEMPERATURE_BITS)
+        hottest = int(np.argmax(temperatures))
+        events = part_counts(step, "vault_events", VaultEvent, parts)
+        return VaultsHeat(
+            temperature_c=temperatures[hottest] / 2,
+            throttle=part_values(step, "throttle", parts, THROTTLE_BITS)[hottest],
+            hot_cycles=sum(one["HOT"] for one in events),
         )
 
 
 def measure_attention(scenario: AttentionLayer, backend: Backend = "native") -> AttentionMeasure:
     """Measures a layer's attention in vaults."""
     config = scenario.config
-    design = Design(AttentionBench, (config, scenario.split.parts, config.kv.tiles_ahead))
+    design = Design(
+        AttentionBench, (config, scenario.split.parts, config.kv.tiles_ahead, scenario.heat)
+    )
     return simulate(design, scenario, backend)

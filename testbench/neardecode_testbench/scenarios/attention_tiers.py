@@ -6,24 +6,34 @@ addresses; then both tiers are attended to at once, as two parts of the context.
 
 from dataclasses import dataclass
 
+import numpy as np
 from amaranth.utils import exact_log2
+from numpy.typing import NDArray
 
 from neardecode.attention.evict import Eviction
 from neardecode.attention.layouts import AttentionCommand
 from neardecode.attention.tiles import tile_pages
-from neardecode.config import AttentionCause, ChannelCause, Config, SliceCause, VaultCause
+from neardecode.config import (
+    AttentionCause,
+    ChannelCause,
+    Config,
+    KvMap,
+    SliceCause,
+    VaultCause,
+)
 from neardecode_testbench.devices.attention_tiers import AttentionTiers
 from neardecode_testbench.drive.backends import Backend, simulate
 from neardecode_testbench.drive.design import Design
 from neardecode_testbench.drive.stimulus import Outcome, Play, Probe, Sink, Source, Step, Storage
 from neardecode_testbench.reference.integer.attention import ContextSplit
-from neardecode_testbench.scenarios.attention_layer import (
+from neardecode_testbench.scenarios.attention_context import LayerContext
+from neardecode_testbench.scenarios.attention_layer import DRAIN_CYCLES, AttentionLayer
+from neardecode_testbench.scenarios.attention_measure import (
     COUNT_BITS,
-    DRAIN_CYCLES,
-    AttentionLayer,
     AttentionMeasure,
-    LayerContext,
     part_counts,
+    part_values,
+    totals,
 )
 from neardecode_testbench.scenarios.blocks.edge import (
     FULL_RATE,
@@ -35,9 +45,11 @@ from neardecode_testbench.scenarios.blocks.edge import (
 from neardecode_testbench.scenarios.flash.host_port import HostPort
 from neardecode_testbench.scenarios.packing import Packer
 
-__all__ = ["Endurance", "TieredLayer", "measure_tiers"]
+__all__ = ["Endurance", "TierSplit", "TieredLayer", "measure_tiers", "tier_split"]
 
 FLASH, VAULT = 0, 1
+WAIT_CYCLES = 256
+"""Between two looks at an evictor that is not done."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +67,50 @@ class Endurance:
     cycles: int
 
 
+@dataclass(frozen=True)
+class TierSplit(ContextSplit):
+    """The oldest tokens lie in flash, the others in a vault.
+
+    Attributes:
+        pages: Pages of each region that are in flash.
+    """
+
+    pages: int = 0
+
+    def members(self, part: int, positions: int) -> NDArray[np.int64]:
+        """The positions, in order, that a tier holds."""
+        if self.parts == 1:
+            return np.arange(positions)
+        return np.arange(self.tokens) if part == FLASH else np.arange(self.tokens, positions)
+
+
+def tier_split(config: Config, kv_map: KvMap) -> TierSplit:
+    """How a configuration deals a region's rows to flash and vault.
+
+    Raises:
+        ValueError: if all would be in a vault.
+    """
+    kv, pages = config.kv, kv_map.region_pages
+    if kv.placement == "flash":
+        return TierSplit(1, kv_map.rows, pages)
+    if kv.placement == "stack":
+        raise ValueError("kv.placement must be flash or tiered, not stack")
+    tile = tile_pages(config)
+    cold = (pages - kv.hot_pages) // tile * tile
+    rows = cold * kv_map.layout.element_beats // kv_map.beats_a_row
+    if cold <= 0 or rows >= kv_map.rows:
+        raise ValueError(
+            f"kv.hot_pages must leave a tile of {tile} of {pages} pages in flash, and some rows in"
+            f" the vault, not {kv.hot_pages}"
+        )
+    return TierSplit(2, rows, cold)
+
+
 class TieredLayer:
     """Appends a context to a vault, evicts pages to flash, attends to both.
+
+    ``parts`` is the same context as it lies in flash (part 0) and vault; which tiles are read is
+    said there.
 
     Args:
         config: Of `attention_config`, with a stack and ``flash.host``.
@@ -67,30 +121,21 @@ class TieredLayer:
         ValueError: if it does not fit, or the placement leaves nothing in flash.
     """
 
-    def __init__(self, config: Config, context: LayerContext, pacing: Pacing = FULL_RATE):
-        tokens = context.keys.positions
+    def __init__(
+        self,
+        config: Config,
+        context: LayerContext,
+        pacing: Pacing = FULL_RATE,
+    ):
         self.config, self.context, self.pacing = config, context, pacing
         # In one vault first: the regions are the same in both tiers.
         self._whole = AttentionLayer(config, ContextSplit(1), context, pacing=pacing)
         self._map = self._whole.kv_map
         pages = self._map.region_pages
-        tile = tile_pages(config)
-        if config.kv.placement == "tiered":
-            cold = (pages - config.kv.hot_pages) // tile * tile
-            rows = cold * self._map.layout.element_beats // self._map.beats_a_row
-            if not 0 < rows < tokens <= 2 * rows:
-                raise ValueError(
-                    f"kv.hot_pages must leave at least half of {tokens} tokens in flash and some in"
-                    f" the vault, not {config.kv.hot_pages}: {rows} would be in flash"
-                )
-            self.cold, self.rows = cold, (rows, tokens - rows)
-            split = ContextSplit(2, rows)
-        elif config.kv.placement == "flash":
-            self.cold, self.rows = pages, (tokens,)
-            split = ContextSplit(1)
-        else:
-            raise ValueError("kv.placement must be flash or tiered, not stack")
-        self._split = AttentionLayer(config, split, context, pacing=pacing)
+        split = tier_split(config, self._map)
+        self.cold = split.pages
+        self.parts = AttentionLayer(config, split, context, pacing=pacing)
+        self.rows = [len(members) for members in self.parts.members]
         # In flash the cold pages of one region follow those of the one before without a hole:
         # a block takes its pages in their order.
         regions = range(2 * context.keys.kv_heads)
@@ -125,24 +170,23 @@ class TieredLayer:
             raise CheckError("rows were not all written")
         self._whole.check_image()
         endurance = self._evict(step)
-        sinks, values = self._split.expected()
+        sinks, values = self.parts.expected()
         outcome = self._play(step, self._asks(), sinks, 1)
-        if step(Probe({}, ["violated"])).outputs["violated"]:
-            raise CheckError("timings of the DRAM were broken")
-        bits = step(Probe({}, ["windows"])).outputs["windows"]
-        windows = [bits >> COUNT_BITS * at & (1 << COUNT_BITS) - 1 for at in (FLASH, VAULT)]
         units = part_counts(step, "cycles", AttentionCause, 2)
         slices = part_counts(step, "slice_cycles", SliceCause, 2)
-        beats = sum(one["BUSY"] for one in units)
-        busy = sum(one["BUSY"] for one in slices)
+        if step(Probe({}, ["violated"])).outputs["violated"]:
+            raise CheckError("timings of the DRAM were broken")
+        windows = part_values(step, "windows", 2, COUNT_BITS)
+        causes, slice_causes = (totals(counts, outcome.cycles) for counts in (units, slices))
         memories = {
             f"{name}_{cause}": count
-            for name, port_, causes in (
+            for name, port_, kind in (
                 ("FLASH", "flash_cycles", ChannelCause),
                 ("VAULT", "vault_cycles", VaultCause),
             )
-            for cause, count in read_counts(step, port_, causes).items()
+            for cause, count in read_counts(step, port_, kind).items()
         }
+        beats = causes["BUSY"]
         measured = AttentionMeasure(
             values=values,
             cycles=outcome.sinks["words"].cycles[-1] + 1 - outcome.start,
@@ -150,11 +194,9 @@ class TieredLayer:
             window=max(windows),
             beats=beats,
             utilisation=beats / sum(windows),
-            lane_occupancy=busy / sum(windows),
-            causes={cause.name: sum(one[cause.name] for one in units) for cause in AttentionCause},
-            slice_causes={
-                cause.name: sum(one[cause.name] for one in slices) for cause in SliceCause
-            },
+            lane_occupancy=slice_causes["BUSY"] / sum(windows),
+            causes=causes,
+            slice_causes=slice_causes,
             memory_causes=memories,
         )
         return measured, endurance
@@ -170,15 +212,23 @@ class TieredLayer:
         program = self.config.cycles(flash.program_ns) + self.config.cycles(flash.erase_ns)
         limit = (len(moves) + 2) * (program + 20 * flash.page_beats + 1000)
         outcome = self._play(step, [("moves", moves)], [], 0, limit)
+        cycles = outcome.cycles
+        while step(Probe({}, ["busy"])).outputs["busy"] and cycles < limit:
+            cycles += self._wait(step)
         counts = step(Probe({}, ["written", "failed"])).outputs
         if counts["written"] != len(moves) or counts["failed"]:
             raise CheckError(f"of {len(moves)} pages {counts['written']} were written")
         erases = int(self._port.records["erases"].sum()) - before
-        return Endurance(counts["written"], erases, outcome.cycles - DRAIN_CYCLES)
+        return Endurance(counts["written"], erases, cycles)
+
+    def _wait(self, step: Step) -> int:
+        """Lets some cycles pass; returns how many."""
+        step(Play(storages=self._storages, limit=WAIT_CYCLES, trailing=WAIT_CYCLES - 1))
+        return WAIT_CYCLES
 
     def _asks(self) -> list[tuple[str, list[int]]]:
         """The commands of both tiers; the queries are the same."""
-        found = [(n, g) for n, g in self._split.asks() if n.startswith("queries")]
+        found = [(n, g) for n, g in self.parts.asks() if not n.startswith("commands")]
         bits = (exact_log2(self.config.flash.pages), self._whole.address_bits)
         tiers = ((0, self.cold), (self.cold, self._map.region_pages))
         for part, (rows, (first, region)) in enumerate(zip(self.rows, tiers, strict=False)):
@@ -189,6 +239,7 @@ class TieredLayer:
                         "keys": first + 2 * head * region,
                         "values": first + (2 * head + 1) * region,
                         "rows": rows,
+                        "selected": int(self.parts.choice is not None),
                         "tag": head,
                     }
                 )

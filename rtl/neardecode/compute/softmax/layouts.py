@@ -6,7 +6,7 @@ from amaranth.lib import data
 from neardecode.config import Compute as ComputeConfig
 from neardecode.config import Vector as VectorConfig
 
-__all__ = ["RESCALE_BITS", "Partial", "Probability", "Rescale", "Score"]
+__all__ = ["RESCALE_BITS", "Partial", "Rescale", "Score"]
 
 RESCALE_BITS = 6
 """Bits of a shift to the right; larger ones are made 63, which empties every accumulator."""
@@ -43,25 +43,6 @@ class Rescale(data.StructLayout):
 
     def __init__(self):
         super().__init__({"shift": unsigned(RESCALE_BITS), "opens": unsigned(1)})
-
-
-class Probability(data.StructLayout):
-    """A weight: ``mantissa * 2^(exponent - 127 - (activation_bits - 1))``.
-
-    Fields:
-        mantissa: Unsigned, its top bit set unless it is zero.
-        exponent: Biased by 127.
-        last: The tile's last.
-    """
-
-    def __init__(self, config: ComputeConfig):
-        super().__init__(
-            {
-                "mantissa": unsigned(config.activation_bits - 1),
-                "exponent": unsigned(8),
-                "last": unsigned(1),
-            }
-        )
 
 
 class Partial(data.StructLayout):

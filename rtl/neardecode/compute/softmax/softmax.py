@@ -4,7 +4,8 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from neardecode.compute.softmax.layouts import RESCALE_BITS, Partial, Probability, Rescale, Score
+from neardecode.compute.command import Probability
+from neardecode.compute.softmax.layouts import RESCALE_BITS, Partial, Rescale, Score
 from neardecode.compute.softmax.tiles import TileBuffer
 from neardecode.config import Config, SoftmaxCause
 from neardecode.lib.power import PowerOfTwo
@@ -81,7 +82,6 @@ class Softmax(wiring.Component):
                 "score": 1,
                 "mantissa": mantissa_bits,
                 "below": BELOW_BITS,
-                "last": 1,
                 "closes": 1,
             }
         )
@@ -157,7 +157,6 @@ class Softmax(wiring.Component):
                 weight.score.eq(fetched.score),
                 weight.mantissa.eq(Mux(below[BELOW_BITS:] != 0, 0, power.mantissa)),
                 weight.below.eq(below),
-                weight.last.eq(tiles.last),
                 weight.closes.eq(tiles.last & closing),
             ]
 
@@ -179,7 +178,6 @@ class Softmax(wiring.Component):
             self.probabilities.payload.exponent.eq(
                 Mux(weight.mantissa[-1], BIAS + 1 - weight.below, 0)
             ),
-            self.probabilities.payload.last.eq(weight.last),
             self.rescales.valid.eq(rescale_waits),
             self.rescales.payload.eq(rescale),
             self.partials.valid.eq(partial_waits),

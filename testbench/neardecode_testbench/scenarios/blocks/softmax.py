@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from neardecode.compute.softmax.layouts import Partial, Probability, Rescale, Score
+from neardecode.compute.command import Probability
+from neardecode.compute.softmax.layouts import Partial, Rescale, Score
 from neardecode.config import Config, SoftmaxCause
 from neardecode_testbench.drive.stimulus import Play, Sink, Source, Step
 from neardecode_testbench.reference.arithmetic import softmax as reference
@@ -171,10 +172,8 @@ class SoftmaxRows:
                 rescale.pack({"shift": result.rescale, "opens": tile.opens})
             )
             payloads["probabilities"] += [
-                probability.pack({"mantissa": mantissa, "exponent": exponent, "last": end})
-                for mantissa, exponent, end in zip(
-                    result.mantissas, result.exponents, ends, strict=True
-                )
+                probability.pack({"mantissa": mantissa, "exponent": exponent})
+                for mantissa, exponent in zip(result.mantissas, result.exponents, strict=True)
             ]
             before = result.partial
             if tile.closes:
