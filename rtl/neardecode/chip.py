@@ -42,7 +42,7 @@ class Chip(wiring.Component):
 
     def __init__(self, config: Config):
         self._slices = SliceArray(config)
-        self._channels = config.flash.channels
+        self._config = config
         index = unsigned(ceil_log2(config.flash.channels))
         command = SliceCommand(config.compute, ceil_log2(config.flash.pages))
         block = ActivationBlock(config.compute)
@@ -81,8 +81,11 @@ class Chip(wiring.Component):
                     each.payload.eq(edge.payload[field]),
                 ]
             m.d.comb += edge.ready.eq(Array(each.ready for each in inner)[slice_])
+        names = counter_names(self._config)
         m.d.comb += [
             slices.counting.eq(self.counting),
-            self.counter_value.eq(Array(slices.counts)[self.counter_address]),
+            self.counter_value.eq(
+                Array(slices.counts[place] for place in range(len(names)))[self.counter_address]
+            ),
         ]
         return m

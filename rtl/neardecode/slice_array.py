@@ -60,6 +60,8 @@ class SliceArray(wiring.Component):
         counts: Out. In the order of `slice_counter_names`.
     """
 
+    commands: Sequence
+    activations: Sequence
     results: stream.Interface
     dies: Sequence
     counting: Signal

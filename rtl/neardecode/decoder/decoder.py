@@ -1,5 +1,7 @@
 """The token decoder: sequencer, vector unit, and what lies between them and the slices."""
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
@@ -56,7 +58,13 @@ class TokenDecoder(wiring.Component):
     tokens: stream.Interface
     position: Signal
     idle: Signal
+    commands: Sequence
     activations: stream.Interface
+    attend: Sequence
+    queries: Sequence
+    places: Sequence
+    rows: Sequence
+    attended: Sequence
     results: stream.Interface
     requests: stream.Interface
     beats: stream.Interface

@@ -3,6 +3,8 @@
 KV head h has its keys and values in vault ``h % vaults``, as that vault's head ``h // vaults``.
 """
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Array, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -98,6 +100,7 @@ class HeadCommands(wiring.Component):
     """
 
     jobs: stream.Interface
+    commands: Sequence
     busy: Signal
 
     def __init__(self, config: Config):
@@ -167,6 +170,7 @@ class HeadQueries(wiring.Component):
 
     begin: Signal
     blocks: stream.Interface
+    queries: Sequence
 
     def __init__(self, config: Config):
         stack = config.stack
@@ -238,6 +242,8 @@ class HeadRows(wiring.Component):
     stride: Signal
     place: data.View
     blocks: stream.Interface
+    places: Sequence
+    rows: Sequence
 
     def __init__(self, config: Config):
         stack = config.stack
@@ -311,6 +317,7 @@ class HeadsDone(wiring.Component):
     """
 
     begin: Signal
+    attended: Sequence
     blocks: stream.Interface
 
     def __init__(self, config: Config):

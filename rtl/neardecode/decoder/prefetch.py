@@ -1,7 +1,9 @@
 """Asking for weights ahead of their use: the program is walked in front of the sequencer."""
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
 
@@ -36,8 +38,9 @@ class Prefetcher(wiring.Component):
 
     running: Signal
     address: Signal
-    descriptor: Signal
+    descriptor: data.View
     done: Signal
+    commands: Sequence
     rows: stream.Interface
     held: Signal
 

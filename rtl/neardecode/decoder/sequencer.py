@@ -56,7 +56,7 @@ class Sequencer(wiring.Component):
     generate: Signal
     tokens: stream.Interface
     address: Signal
-    descriptor: Signal
+    descriptor: data.View
     rows: stream.Interface
     words: stream.Interface
     embedded: stream.Interface
@@ -72,7 +72,7 @@ class Sequencer(wiring.Component):
     attending: Signal
     appended: Signal
     found: Signal
-    place: Signal
+    place: data.View
     rows_page: Signal
     rows_stride: Signal
     keys_begin: Signal

@@ -1,5 +1,7 @@
 """One memory, two readers of pages."""
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -32,6 +34,8 @@ class PageShare(wiring.Component):
         beats: In(stream of `PageBeat`).
     """
 
+    asked: Sequence
+    given: Sequence
     requests: stream.Interface
     beats: stream.Interface
 

@@ -65,13 +65,12 @@ def near(
         for name in work or WORKS
         for near_memory, divider in SETTINGS
     ]
-    measured = [
-        (*setting, load_, measure_near(load_, backend))
-        for *setting, load_ in track(loads, "Measuring", console=console, disable=quiet)
-    ]
     rows = []
     base: NearMeasure | None = None
-    for source, name, near_memory, divider, load_, result in measured:
+    for source, name, near_memory, divider, load_ in track(
+        loads, "Measuring", console=console, disable=quiet
+    ):
+        result = measure_near(load_, backend)
         if (near_memory, divider) == SETTINGS[0]:
             base = result
         assert base is not None

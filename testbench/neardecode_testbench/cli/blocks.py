@@ -117,8 +117,6 @@ BLOCKS: dict[str, Callable[[Config], wiring.Component]] = {
     "normalise": _normalise,
     "placed_slice": lambda config: PlacedSlice(config, ceil_log2(config.flash.pages)),
     "kv_appender": lambda config: KvAppender(_attention(config), ceil_log2(config.flash.pages)),
-    "mac_slice": lambda config: MacSlice(config, ceil_log2(config.flash.pages)),
-    "normalise": _normalise,
     "page_evictor": _evictor,
     "quantiser": _quantiser,
     "reduction_node": _reduction_node,

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from neardecode.config import Config, load
 from neardecode_testbench.cli.app import app
+from neardecode_testbench.cli.decode_tokens import print_tokens, run_tokens, token_results
 from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.cli.output import JsonOption, check_writable, console, write_json
 from neardecode_testbench.devices.board import Board
@@ -60,11 +61,16 @@ def decode(
     ] = None,
     json: JsonOption = None,
 ) -> None:
-    """Decode a prompt, every attention score computed in RTL and compared as it appears.
+    """Decode a prompt in RTL, every value compared as it appears.
+
+    With a token decoder (decoder-demo, decoder-tiny) all of it runs in RTL; without one the
+    attention scores do.
 
     Examples:
 
     `neardecode decode --prompt "Once upon a time" --tokens 16 --json out.json`
+
+    `neardecode decode --config decoder-demo --tokens 4` (the whole model in RTL)
 
     `neardecode decode --config tiny --backend amaranth` (no compiler needed)
     """
@@ -96,6 +102,32 @@ def decode(
             f" {context} tokens"
         )
 
+    if settings.decoder is not None:
+        for option, given in (("--stalls", stalls), ("--trace", trace)):
+            if given is not None:
+                raise InputError(f"{option}: not with a token decoder ({config})")
+        begin = time.perf_counter()
+        with _progress(len(ids) + tokens - 1, "tokens", backend, quiet) as on_token:
+            decoded = run_tokens(
+                *(settings, source, ids, tokens, tokenizer.stops, context, backend, on_token),
+                waves=waves,
+                wave_cycles=wave_cycles,
+            )
+        results = {
+            "prompt": prompt,
+            "text": tokenizer.decode([*ids, *decoded.tokens])[len(tokenizer.decode(ids)) :],
+            "tokens": decoded.tokens,
+            "config": config,
+            "model": str(gguf) if gguf else model or settings.decode.model,
+            "backend": backend,
+            "seconds": round(time.perf_counter() - begin, 3),
+            **token_results(settings, decoded),
+        }
+        write_json(json, results)
+        if not quiet:
+            print_tokens(results)
+        return
+
     # The reference first, on its own: nothing of the hardware goes into it.
     scorer = IntegerScorer(
         decoder.shape, settings.compute.activation_bits, accumulator=accumulator_format(settings)
@@ -109,7 +141,7 @@ def decode(
     design = Design(Board, (settings,))
     begin = time.perf_counter()
     positions = len(ids) + max(len(reference) - (len(reference) == tokens), 0)
-    with _progress(positions * decoder.shape.layers, backend, quiet) as on_layer:
+    with _progress(positions * decoder.shape.layers, "layers", backend, quiet) as on_layer:
         run = simulate(
             design,
             replace(scenario, on_layer=on_layer),
@@ -209,8 +241,8 @@ def _status(text: str, quiet: bool) -> contextlib.AbstractContextManager:
 
 
 @contextlib.contextmanager
-def _progress(layers: int, backend: str, quiet: bool) -> Iterator[partial]:
-    """A bar over all layers of all tokens; yields what a scenario calls after each.
+def _progress(total: int, unit: str, backend: str, quiet: bool) -> Iterator[partial]:
+    """A bar over layers or tokens; yields what a scenario calls after each.
 
     The scenario may run in another process, so it notes its progress in a file.
     """
@@ -222,12 +254,12 @@ def _progress(layers: int, backend: str, quiet: bool) -> Iterator[partial]:
                     TextColumn("{task.description}"),
                     BarColumn(),
                     MofNCompleteColumn(),
-                    TextColumn("layers"),
+                    TextColumn(unit),
                     TimeElapsedColumn(),
                     console=console,
                 )
             )
-            task = progress.add_task(f"decoding in RTL ({backend})", total=layers)
+            task = progress.add_task(f"decoding in RTL ({backend})", total=total)
             ended = threading.Event()
 
             def poll() -> None:
@@ -244,7 +276,7 @@ def _progress(layers: int, backend: str, quiet: bool) -> Iterator[partial]:
         yield partial(_note, file)
 
 
-def _note(file: Path, layers: int) -> None:
-    """The file's size is the number of layers done."""
+def _note(file: Path, done: int) -> None:
+    """The file's size is the number of them done."""
     with file.open("ab") as handle:
-        handle.truncate(layers)
+        handle.truncate(done)

@@ -4,8 +4,19 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from neardecode.config import BlockFormat
 from neardecode_testbench.reference.decoder import Decoder
-from neardecode_testbench.reference.gguf_model import GgufFile, read_shape, read_weights
+from neardecode_testbench.reference.gguf_model import (
+    GgufFile,
+    ModelShape,
+    read_shape,
+    read_weights,
+)
+from neardecode_testbench.reference.integer.weights import (
+    IntegerWeights,
+    integer_weights,
+    read_integer_weights,
+)
 from neardecode_testbench.reference.random_model import random_model
 from neardecode_testbench.reference.tokenizer import ByteTokenizer, GgufTokenizer, Tokenizer
 
@@ -27,6 +38,15 @@ class ModelSource:
     def decoder(self) -> Decoder:
         """The model, loaded once a process."""
         return _load(self)[0]
+
+    def integer_weights(self) -> tuple[ModelShape, IntegerWeights]:
+        """The model's shape, and its weights in the blocks that memory holds."""
+        if self.path is None:
+            shape, weights = random_model(self.seed)
+            return shape, integer_weights(weights, BlockFormat.Q8_0)
+        file = GgufFile(self.path)
+        shape = read_shape(file)
+        return shape, read_integer_weights(file, shape)
 
     def tokenizer(self) -> Tokenizer:
         """The model's tokenizer."""

@@ -10,9 +10,10 @@ from neardecode.decoder.gather import ElementWrite
 from neardecode.decoder.layouts import ProgramWrite, PromptToken
 from neardecode.token_chip import token_counter_names
 from neardecode_testbench.drive.stimulus import Play, Probe, Sink, Source, Step, Storage
-from neardecode_testbench.reference.compiler import TokenImage
+from neardecode_testbench.reference.compiler import compile_model
 from neardecode_testbench.reference.integer.decoder import IntegerDecoder, IntegerState
 from neardecode_testbench.scenarios.counters import read_counters, split_counters
+from neardecode_testbench.scenarios.model import ModelSource
 from neardecode_testbench.scenarios.packing import Packer
 
 __all__ = ["TokenDecode", "TokenRun", "TokenStep"]
@@ -44,6 +45,8 @@ class TokenRun:
         mismatches: Those that were not the integer reference's.
         first_mismatch: Where the first of them was.
         cycles: Of all steps.
+        bound: Cycles a token in which its weights cross the buses of the channels.
+        flags: What the chip says at the end: clamped values, pages that could not be read.
         blocks: For each block its busy cycles and its stalls by cause.
         events: For each block its events.
     """
@@ -54,6 +57,8 @@ class TokenRun:
     mismatches: int = 0
     first_mismatch: str | None = None
     cycles: int = 0
+    bound: float = 0.0
+    flags: dict[str, int] = field(default_factory=dict)
     blocks: dict[str, dict] = field(default_factory=dict)
     events: dict[str, dict[str, int]] = field(default_factory=dict)
 
@@ -64,29 +69,37 @@ class TokenDecode:
 
     Attributes:
         config: The board's configuration.
-        decoder: The integer reference of the same split.
-        image: What the memories hold.
+        source: The model; loaded where the scenario runs.
         prompt: Token ids.
         count: Most tokens to generate.
         stops: Tokens that end the text.
+        context: Tokens to make room for.
         limit: Most cycles of a token.
-        on_token: Called after each token that was read.
+        on_token: Called after each token that was read, with how many were.
     """
 
     config: Config
-    decoder: IntegerDecoder
-    image: TokenImage
+    source: ModelSource
     prompt: list[int]
     count: int
     stops: frozenset[int] = frozenset()
+    context: int = 64
     limit: int = 4_000_000
-    on_token: Callable[[TokenStep], None] | None = None
+    on_token: Callable[[int], None] | None = None
 
     def __call__(self, step: Step) -> TokenRun:
         """Runs on whatever simulator takes the steps."""
+        config = self.config
+        shape, weights = self.source.integer_weights()
+        self._image = compile_model(shape, weights, config, self.context)
+        decoder = config.decoder
+        assert decoder is not None
+        attending = config.attending(decoder.group, decoder.head_elements)
+        self._reference = IntegerDecoder(shape, weights, config.compute, attending.vector)
         self._load(step)
-        run = TokenRun([])
-        state = IntegerState(self.decoder.shape)
+        run = TokenRun([], bound=self._image.weight_beats / config.flash.channels)
+        run.bound /= config.utilisation_bound
+        state = IntegerState(shape)
         fed = list(self.prompt)
         while len(run.tokens) < self.count:
             token, last = fed.pop(0), not fed
@@ -98,7 +111,8 @@ class TokenDecode:
             run.tokens.append(found)
             fed = [found]
         # Only here: memories serve no reads in the cycle of a probe.
-        step(Probe({"counting": 0}, []))
+        flags = ["saturated", "error", "violated"]
+        run.flags = step(Probe({"counting": 0}, flags)).outputs
         names = token_counter_names(self.config)
         run.blocks, run.events = split_counters(read_counters(step, names), run.cycles)
         return run
@@ -107,7 +121,7 @@ class TokenDecode:
         beat_bytes = self.config.flash.beat_bytes
         return [
             Storage(f"storage__{channel}", image, beat_bytes)
-            for channel, image in enumerate(self.image.flash)
+            for channel, image in enumerate(self._image.flash)
         ] + [
             Storage(f"{port}__{vault}", memory, beat_bytes, writable=port == "stores")
             for vault, memory in enumerate(self._memories)
@@ -115,11 +129,11 @@ class TokenDecode:
         ]
 
     def _load(self, step: Step) -> None:
-        self._memories = [image.copy() for image in self.image.vaults]
+        self._memories = [image.copy() for image in self._image.vaults]
         pack = Packer(ProgramWrite(self.config)).pack
         writes = [
             pack({"address": place, "descriptor": bits})
-            for place, bits in enumerate(self.image.program)
+            for place, bits in enumerate(self._image.program)
         ]
         step(Play([Source("program", writes)], limit=100 + 2 * len(writes)))
 
@@ -127,8 +141,10 @@ class TokenDecode:
         """One token through the hardware and the reference."""
         first = state.positions == 0
         expected, next_token = self._expected(token, state)
+        decoder = self.config.decoder
+        assert decoder is not None
         pack = Packer(PromptToken()).pack
-        element = Packer(ElementWrite(self.config.decoder.width, self.config.vector.word_bits))
+        element = Packer(ElementWrite(decoder.width, self.config.vector.word_bits))
         mask = element.mask("element")
         sums = [
             element.pack({"element": place, "value": int(value) & (1 << 32) - 1})
@@ -158,7 +174,7 @@ class TokenDecode:
         run.cycles += outcome.cycles
         run.steps.append(found_step)
         if self.on_token is not None:
-            self.on_token(found_step)
+            self.on_token(len(run.steps))
         return found
 
     def _expected(self, token: int, state: IntegerState) -> tuple[list[np.ndarray], int]:
@@ -169,5 +185,5 @@ class TokenDecode:
             if layer >= 0 and name in ("attention_residual", "residual"):
                 layers.append(value[0])
 
-        normed = self.decoder.forward([token], state, note)
-        return layers, int(self.decoder.logits(normed, state).argmax())
+        normed = self._reference.forward([token], state, note)
+        return layers, int(self._reference.logits(normed, state).argmax())
