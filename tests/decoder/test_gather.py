@@ -1,0 +1,106 @@
+"""Results of matrices: each to its element, in whatever order channels give them."""
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+
+from neardecode.config import PRESETS, Target
+from neardecode.decoder.gather import ResultGather
+from neardecode_testbench.reference.arithmetic import add_residual, to_words
+
+CONFIG = PRESETS["decoder-tiny"]
+CHANNELS = CONFIG.flash.channels
+LANES = CONFIG.decoder.lanes
+
+
+def gathered(target, values, first=0, old=None, seed=1):
+    """What is written for a matrix of ``values``, and its token."""
+    rows, extra = divmod(len(values), CHANNELS)
+    gather = ResultGather(CONFIG)
+    simulator = Simulator(gather)
+    simulator.add_clock(1e-9)
+    random = np.random.default_rng(seed)
+    queues = [list(range(channel, len(values), CHANNELS)) for channel in range(CHANNELS)]
+    writes, token = {}, []
+
+    async def drive(context):
+        context.set(gather.jobs.payload.target, target)
+        context.set(gather.jobs.payload.rows, rows)
+        context.set(gather.jobs.payload.extra, extra)
+        context.set(gather.jobs.payload.first, first)
+        context.set(gather.jobs.valid, 1)
+        await context.tick()
+        context.set(gather.jobs.valid, 0)
+        while any(queues):
+            channel = int(random.choice([at for at, queue in enumerate(queues) if queue]))
+            if random.random() < 0.3:
+                context.set(gather.results.valid, 0)
+            else:
+                element = queues[channel].pop(0)
+                context.set(gather.results.payload.channel, channel)
+                context.set(gather.results.payload.row, element // CHANNELS)
+                context.set(gather.results.payload.value, int(values[element]))
+                context.set(gather.results.valid, 1)
+            await context.tick()
+        context.set(gather.results.valid, 0)
+        for _ in range(6):
+            await context.tick()
+        assert not context.get(gather.busy)
+        token.append(context.get(gather.token))
+
+    async def look(context):
+        stored = {}
+        while True:
+            for stream, name in ((gather.words, "words"), (gather.sums, "sums")):
+                if context.get(stream.valid):
+                    place = context.get(stream.payload.element)
+                    assert (name, place) not in writes
+                    writes[name, place] = context.get(stream.payload.value)
+                    stored[place - LANES * first] = True
+            # Whoever reads a transfer below the mark in the next cycle finds it.
+            done = context.get(gather.written)
+            if context.get(gather.busy) and target is Target.WORDS:
+                assert all(element in stored for element in range(LANES * done))
+            if old is not None:
+                place = context.get(gather.old)
+                await context.tick()
+                context.set(gather.old_value, int(old[place]) if place < len(old) else 0)
+            else:
+                await context.tick()
+
+    simulator.add_testbench(drive)
+    simulator.add_testbench(look, background=True)
+    simulator.run()
+    return writes, token[0]
+
+
+@pytest.mark.parametrize("count", [32, 33, 64])
+@pytest.mark.parametrize("seed", range(3))
+def test_results_become_words_at_their_elements_behind_the_mark(count, seed):
+    values = np.random.default_rng(seed).integers(-(1 << 45), 1 << 45, count)
+    writes, _ = gathered(Target.WORDS, values, first=2, seed=seed)
+    vector = CONFIG.vector
+    words = to_words(
+        values, CONFIG.compute.fraction_bits, vector.word_fraction_bits, vector.word_bits
+    )
+    mask = (1 << vector.word_bits) - 1
+    assert writes == {
+        ("words", 2 * LANES + place): int(word) & mask for place, word in enumerate(words.values)
+    }
+
+
+def test_sums_take_the_element_that_was_there():
+    random = np.random.default_rng(5)
+    values = random.integers(-(1 << 40), 1 << 40, 32)
+    old = random.integers(-(1 << 20), 1 << 20, 32)
+    writes, _ = gathered(Target.RESIDUAL, values, old=[int(each) & (1 << 32) - 1 for each in old])
+    sums = add_residual(old, values, CONFIG.compute.fraction_bits, CONFIG.vector).values
+    assert writes == {("sums", place): int(each) & (1 << 32) - 1 for place, each in enumerate(sums)}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_token_is_the_first_of_the_largest(seed):
+    values = np.random.default_rng(seed).integers(-3, 4, 40)
+    writes, token = gathered(Target.TOKEN, values, seed=seed)
+    assert writes == {}
+    assert token == int(values.argmax())
