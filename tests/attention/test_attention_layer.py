@@ -95,10 +95,10 @@ def test_tiles_that_are_not_selected_are_not_read(rule):
     scenario = layer(120, seed=3)
     scenario.choice = choose_tiles(CONFIG, scenario.members, scenario.context, rule, 0.4)
     measured = measure_attention(scenario)
-    # Nine tiles of two pages a part, of which the last has but one; it is always read.
+    # Nine tiles of two pages a part and head; the last is always read.
     read = [len(tiles | {8}) for tiles in scenario.choice.values()]
     assert max(read) <= 5
-    assert measured.beats == sum(2 * 8 * (2 * tiles - 1) for tiles in read)
+    assert measured.beats == sum(2 * 8 * 2 * tiles for tiles in read)
 
 
 def test_a_selection_of_any_tiles_gives_the_reference_s_values():
