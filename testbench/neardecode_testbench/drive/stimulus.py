@@ -135,6 +135,8 @@ class Play:
 class Probe:
     """One cycle that sets inputs and samples outputs.
 
+    Memories serve no access in it: look only while none is under way.
+
     Attributes:
         levels: Inputs set from here on.
         outputs: Ports to sample.
