@@ -6,10 +6,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from neardecode.config import ReductionCause
 from neardecode.config.topology import Topology
 from neardecode.fabric.reduction import ReducedWord, ReductionCommand, ReductionNode
-from neardecode.lib.counters import CycleCounters
 from neardecode.lib.pipe import CreditPipe
 
 __all__ = ["ReductionTree", "depths", "spanning_tree"]
@@ -109,7 +107,7 @@ class ReductionTree(wiring.Component):
             )
             for node in range(topology.nodes)
         ]
-        counts = CycleCounters(ReductionCause).counts.shape()
+        counts = self._nodes[0].signature.members["cycles"].shape
         super().__init__(
             {
                 "commands": In(stream.Signature(ReductionCommand())).array(topology.nodes),
