@@ -10,7 +10,7 @@ from amaranth.utils import exact_log2
 from neardecode.attention.append import KvAppender
 from neardecode.attention.attended import AttendedPacker
 from neardecode.attention.merge import AttentionMerge
-from neardecode.attention.unit import AttentionUnit
+from neardecode.attention.unit import AttentionUnit, others
 from neardecode.compute.command import SliceResult
 from neardecode.config import (
     AttentionCause,
@@ -135,9 +135,10 @@ class TokenChip(wiring.Component):
             zip(slices.commands, slices.activations, strict=True)
         ):
             connect(m, decoder.commands[index], commands)
-            rest = [ready for at, ready in enumerate(readies) if at != index]
             m.d.comb += [
-                activations.valid.eq(decoder.activations.valid & Cat(rest).all()),
+                activations.valid.eq(
+                    decoder.activations.valid & others(slices.activations, index, "ready")
+                ),
                 activations.payload.eq(decoder.activations.payload),
             ]
         first = slices.results.payload.as_value()[: slices.flit.first.size]

@@ -8,7 +8,6 @@ from neardecode.config import KvMap, load
 from neardecode_testbench.benches.amaranth_sim import play, play_after_reset
 from neardecode_testbench.benches.kv_append import ADDRESS_BITS, CONFIG, some_rows
 from neardecode_testbench.reference.kv_image import kv_place
-from neardecode_testbench.scenarios.attention_context import attention_config
 from neardecode_testbench.scenarios.blocks.edge import CutOff, Held, Pacing
 from neardecode_testbench.scenarios.blocks.kv_append import AppendedRows
 
@@ -41,7 +40,7 @@ def test_nothing_is_left_of_what_a_reset_cut_off(cycles):
 
 @pytest.mark.parametrize("head_size", [64, 128])
 def test_rows_of_the_presets_are_written(head_size):
-    config = attention_config(load("stack"), 3, head_size)
+    config = load("stack").attending(3, head_size)
     rows = AppendedRows(config, 18, 3, 512, [(2, 1, True, row) for row in (0, 1, 61, 62, 511)])
     play(KvAppender(config, 18), rows)
 
@@ -49,8 +48,8 @@ def test_rows_of_the_presets_are_written(head_size):
 def test_the_map_places_rows_where_the_reference_does():
     for config, heads, size, rows in (
         (CONFIG, 2, 64, 33),
-        (attention_config(load("stack"), 3, 64), 3, 64, 512),
-        (attention_config(load("stack"), 8, 128), 8, 128, 100),
+        (load("stack").attending(3, 64), 3, 64, 512),
+        (load("stack").attending(8, 128), 8, 128, 100),
     ):
         map_ = KvMap(config.kv_layout, size, heads, rows)
         for where in ((0, 0, False, 0), (1, heads - 1, True, rows - 1), (4, 1, False, rows // 2)):

@@ -9,7 +9,7 @@ from neardecode.attention.unit import AttentionUnit
 from neardecode.config import Config, HeatConstants, Stack, load
 from neardecode_testbench.devices.attention_bench import AttentionBench
 from neardecode_testbench.reference.integer.attention import ContextSplit
-from neardecode_testbench.scenarios.attention_context import attention_config, random_context
+from neardecode_testbench.scenarios.attention_context import random_context
 from neardecode_testbench.scenarios.attention_layer import AttentionLayer, measure_attention
 from neardecode_testbench.scenarios.attention_reference import RULES, choose_tiles
 from neardecode_testbench.scenarios.blocks.edge import CheckError, Pacing
@@ -27,7 +27,7 @@ def configuration(vectors=2, head_size=64, most_rows=7):
         pages_a_bank=64,
         buffer_beats=32,
     ).model_dump()
-    return attention_config(Config.model_validate(tables), vectors, head_size, most_rows)
+    return Config.model_validate(tables).attending(vectors, head_size, most_rows)
 
 
 CONFIG = configuration()
@@ -165,6 +165,6 @@ def test_wrong_arguments_are_refused():
 
 
 def test_a_tile_of_the_presets_is_two_pages_of_rows():
-    config = attention_config(load("stack"), 3, 64)
+    config = load("stack").attending(3, 64)
     assert config.vector.tile_rows == 124
     assert np.isclose(config.kv_layout.blocks, 124)

@@ -4,7 +4,7 @@ import pytest
 
 from neardecode.attention.evict import PageEvictor
 from neardecode.config import Config, Stack, load
-from neardecode_testbench.scenarios.attention_context import attention_config, random_context
+from neardecode_testbench.scenarios.attention_context import random_context
 from neardecode_testbench.scenarios.attention_tiers import TieredLayer, measure_tiers
 from neardecode_testbench.scenarios.blocks.edge import Pacing
 from neardecode_testbench.scenarios.flash.soak import VARIANTS
@@ -17,7 +17,7 @@ def configuration(placement, hot_pages=1):
         bank_groups=2, banks_a_group=2, page_bytes=512, pages_a_bank=64, buffer_beats=64
     ).model_dump()
     tables["compute"] |= {"blocks_a_row": 8, "rows": 256, "accumulator_bits": 40}
-    config = attention_config(Config.model_validate(tables), 1, 64, 7)
+    config = Config.model_validate(tables).attending(1, 64, 7)
     tables = config.model_dump()
     tables["kv"] |= {"placement": placement, "hot_pages": hot_pages}
     return Config.model_validate(tables)

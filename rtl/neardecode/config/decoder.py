@@ -57,6 +57,11 @@ class Decoder(Section):
         return max(bits for bits in range(31) if scale * 2.0**bits <= limit)
 
     @property
+    def transfers(self) -> int:
+        """Transfers of the vector unit in the longer of its memories."""
+        return max(self.words, self.width) // self.lanes
+
+    @property
     def head_transfers(self) -> int:
         """Transfers of the vector unit a head."""
         return self.head_elements // self.lanes

@@ -75,7 +75,7 @@ def descriptor_bits(config: Config) -> dict[str, int]:
     flash, decoder, compute = config.flash, config.decoder, config.compute
     assert decoder is not None
     pages = max(flash.pages, 0 if config.stack is None else config.stack.pages)
-    transfers = max(decoder.words, decoder.width) // decoder.lanes
+    transfers = decoder.transfers
     return {
         "operation": 4,
         "page": _bits(pages),

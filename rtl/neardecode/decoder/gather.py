@@ -24,7 +24,7 @@ class GatherJob(data.StructLayout):
 
     def __init__(self, config: Config):
         assert config.decoder is not None
-        transfers = max(config.decoder.words, config.decoder.width) // config.decoder.lanes
+        transfers = config.decoder.transfers
         super().__init__(
             {
                 "target": Target,
@@ -95,7 +95,7 @@ class ResultGather(wiring.Component):
         assert decoder is not None
         self._config, self._decoder = config, decoder
         bits = config.vector.word_bits
-        transfers = max(decoder.words, decoder.width) // decoder.lanes
+        transfers = decoder.transfers
         super().__init__(
             {
                 "jobs": In(stream.Signature(GatherJob(config))),

@@ -25,28 +25,25 @@ KEY_BITS = 8
 
 
 class HeadOrder(wiring.Component):
-    """Counts KV heads: which vault has the next, and how many of that vault's come before it.
+    """Counts KV heads: which vault has the next.
 
     Members:
         begin: In(1). The next is head 0.
         step: In(1). The next is the one after it.
         vault: Out.
-        local: Out.
     """
 
     begin: Signal
     step: Signal
     vault: Signal
-    local: Signal
 
-    def __init__(self, vaults: int, local_bits: int = 8):
+    def __init__(self, vaults: int):
         self._vaults = vaults
         super().__init__(
             {
                 "begin": In(1),
                 "step": In(1),
                 "vault": Out(range(vaults)),
-                "local": Out(local_bits),
             }
         )
 
@@ -55,12 +52,9 @@ class HeadOrder(wiring.Component):
         m = Module()
         last = self.vault == self._vaults - 1
         with m.If(self.begin):
-            m.d.sync += [self.vault.eq(0), self.local.eq(0)]
+            m.d.sync += self.vault.eq(0)
         with m.Elif(self.step):
-            m.d.sync += [
-                self.vault.eq(Mux(last, 0, self.vault + 1)),
-                self.local.eq(self.local + last),
-            ]
+            m.d.sync += self.vault.eq(Mux(last, 0, self.vault + 1))
         return m
 
 

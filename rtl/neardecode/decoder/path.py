@@ -32,7 +32,7 @@ class PathJob(data.StructLayout):
     def __init__(self, config: Config):
         decoder = config.decoder
         assert decoder is not None
-        transfers = max(decoder.words, decoder.width) // decoder.lanes
+        transfers = decoder.transfers
         super().__init__(
             {
                 "operation": 4,
@@ -99,7 +99,7 @@ class VectorPath(wiring.Component):
         assert decoder is not None
         self._config, self._decoder = config, decoder
         lanes, bits = decoder.lanes, config.vector.word_bits
-        transfers = max(decoder.words, decoder.width) // lanes
+        transfers = decoder.transfers
         words = data.ArrayLayout(bits, lanes)
         table = stream.Signature(table_words(config))
         super().__init__(

@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
 
+from neardecode.attention.unit import others
 from neardecode.compute.command import Mode, SliceCommand
 from neardecode.config import Config, Operation
 from neardecode.decoder.layouts import Descriptor
@@ -94,9 +95,8 @@ class Prefetcher(wiring.Component):
         m.d.sync += ahead.eq(ahead + asked - self.done)
         for channel, commands in enumerate(self.commands):
             command = commands.payload
-            rest = [each.ready for each in self.commands if each is not commands]
             m.d.comb += [
-                commands.valid.eq(is_matrix & ~self.held & Cat(rest).all()),
+                commands.valid.eq(is_matrix & ~self.held & others(self.commands, channel, "ready")),
                 command.mode.eq(Mode.DOT),
                 command.format.eq(step.format),
                 command.base.eq(step.page),

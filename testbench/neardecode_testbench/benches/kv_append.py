@@ -7,7 +7,6 @@ from neardecode.attention.append import KvAppender
 from neardecode.config import load
 from neardecode_testbench.benches.play import leave_standing, play
 from neardecode_testbench.drive.design import Design
-from neardecode_testbench.scenarios.attention_context import attention_config
 from neardecode_testbench.scenarios.blocks.edge import FULL_RATE, Pacing
 from neardecode_testbench.scenarios.blocks.kv_append import AppendedRows
 
@@ -15,10 +14,9 @@ __all__ = ["ADDRESS_BITS", "CONFIG", "DESIGN", "some_rows"]
 
 ADDRESS_BITS = 8
 TINY = load("tiny")
-CONFIG = attention_config(
-    TINY.model_copy(
-        update={"flash": TINY.flash.model_copy(update={"page_bytes": 256, "beat_bytes": 32})}
-    ),
+CONFIG = TINY.model_copy(
+    update={"flash": TINY.flash.model_copy(update={"page_bytes": 256, "beat_bytes": 32})}
+).attending(
     2,
     64,
     7,

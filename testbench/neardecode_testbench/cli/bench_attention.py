@@ -24,7 +24,7 @@ from neardecode_testbench.reference.integer.weights import integer_weights, read
 from neardecode_testbench.reference.models import MODELS, locate
 from neardecode_testbench.reference.random_model import random_model
 from neardecode_testbench.reference.tokenizer import ByteTokenizer, GgufTokenizer
-from neardecode_testbench.scenarios.attention_context import attention_config, decoder_context
+from neardecode_testbench.scenarios.attention_context import decoder_context
 from neardecode_testbench.scenarios.attention_layer import AttentionLayer, measure_attention
 from neardecode_testbench.scenarios.attention_measure import AttentionMeasure
 from neardecode_testbench.scenarios.attention_reference import (
@@ -134,8 +134,8 @@ def attention(
         raise InputError("--vaults, --turn, --rounds, --heat: only where all is in vaults")
     try:
         # Selected pages are tiles of their own.
-        settings = attention_config(
-            settings, shape.group, shape.head_size, *([1] if select is not None else [])
+        settings = settings.attending(
+            shape.group, shape.head_size, *([1] if select is not None else [])
         )
     except ValidationError as error:
         raise InputError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None

@@ -31,7 +31,6 @@ from neardecode.vector.quantiser import Quantiser
 from neardecode.vector.residual import ResidualAdd
 from neardecode.vector.rotation import Rotation
 from neardecode_testbench.cli.errors import InputError
-from neardecode_testbench.scenarios.attention_context import attention_config
 
 __all__ = ["BLOCKS", "make_block"]
 
@@ -93,7 +92,7 @@ def _vault(config: Config) -> VaultController:
 
 def _attention(config: Config) -> Config:
     """Slices that attend for SmolLM2's three query heads a KV head, of 64 elements."""
-    return attention_config(config, 3, 64)
+    return config.attending(3, 64)
 
 
 def _evictor(config: Config) -> PageEvictor:

@@ -13,45 +13,9 @@ from neardecode_testbench.reference.integer.decoder import IntegerDecoder, Integ
 
 __all__ = [
     "LayerContext",
-    "attention_config",
     "decoder_context",
     "random_context",
 ]
-
-LARGEST_TILE_ROWS = 128
-
-
-def attention_config(
-    config: Config, group: int, head_size: int, most_rows: int = LARGEST_TILE_ROWS
-) -> Config:
-    """A configuration whose slices attend for a group of query heads of one size.
-
-    A tile is as many whole pages as ``most_rows`` rows fill, but at least one.
-
-    Raises:
-        pydantic.ValidationError: if it does not fit together.
-    """
-    tables = config.model_dump()
-    layout = config.kv_layout
-    beats = head_size // layout.format.element_bytes // layout.blocks_a_beat
-    alone = layout.element_beats // np.gcd(layout.element_beats, beats)
-    rows = int(alone * max(1, most_rows // alone))
-    compute = {
-        **tables["compute"],
-        "formats": ("MXINT8",),
-        "vectors": group,
-        "head_elements": head_size,
-        "selection": False,
-    }
-    return Config.model_validate(
-        {
-            **tables,
-            "compute": compute,
-            "vector": {**tables["vector"], "tile_rows": rows},
-            # The widest flit: the slice's results stay beside it.
-            "fabric": {**tables["fabric"], "payload_bits": 512},
-        }
-    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -61,7 +61,7 @@ class AttentionLayer:
     """Appends a context to the vaults that hold its parts, and attends to it.
 
     Attributes:
-        config: Of `attention_config`, with a stack.
+        config: Of `Config.attending`, with a stack.
         split: How the tokens are dealt to vaults.
         context: What to append and attend to.
         layer: Which layer's region it is.

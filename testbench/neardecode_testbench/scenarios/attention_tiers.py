@@ -111,7 +111,7 @@ class TieredLayer:
     said there.
 
     Args:
-        config: Of `attention_config`, with a stack and ``flash.host``.
+        config: Of `Config.attending`, with a stack and ``flash.host``.
         context: What to append and attend to.
         pacing: Of the streams at the edge.
 

@@ -146,8 +146,9 @@ class TokenDecode:
         pack = Packer(PromptToken()).pack
         element = Packer(ElementWrite(decoder.width, self.config.vector.word_bits))
         mask = element.mask("element")
+        word = (1 << self.config.vector.word_bits) - 1
         sums = [
-            element.pack({"element": place, "value": int(value) & (1 << 32) - 1})
+            element.pack({"element": place, "value": int(value) & word})
             for layer in expected
             for place, value in enumerate(layer)
         ]
