@@ -18,6 +18,8 @@ from typing import Any
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 from amaranth.hdl import Elaboratable
 
+from neardecode.lib.clock_gate import CLOCK_GATE, ClockGates
+
 __all__ = ["to_rtlil", "to_verilog"]
 
 _MODULE = re.compile(r"^((?:attribute [^\n]*\n)*)module \\(\S+)\n(.*?)^end\n", re.M | re.S)
@@ -25,23 +27,25 @@ _CHILD = re.compile(r"^  cell \\(\S+) (\S+)\n((?:    [^\n]*\n)*)  end\n", re.M)
 _CONNECT = re.compile(r"^    connect (\S+) ([^\n]*)\n", re.M)
 _UNNAMED = re.compile(r"\\port\$\d+\$\d+")
 _UNNAMED_PORT = re.compile(r"^  wire width \d+ (?:input|output) \d+ +(\\port\$\d+\$\d+)$", re.M)
+_REPEATED = re.compile(r"((?:\\\S+|\w+) *\[\d+\])(?:, \1){2,}")
 _PRIORITY = re.compile(r"(?<=parameter signed \\PRIORITY )32'[01]+")
 
 
-def to_rtlil(component: Elaboratable, name: str) -> str:
+def to_rtlil(component: Elaboratable, name: str, platform: ClockGates | None = None) -> str:
     """The RTLIL of a component, each distinct module once.
 
     Args:
         component: A component whose signature gives its ports.
         name: The top module's name.
+        platform: What there is besides logic.
     """
     with _undefined_memories():
-        text = rtlil.convert(component, name=name, emit_src=False)
+        text = rtlil.convert(component, name=name, platform=platform, emit_src=False)
     return _share_modules(text)
 
 
 def to_verilog(component: Elaboratable, name: str) -> str:
-    """The Verilog of a component, each distinct module once.
+    """The Verilog of a component, each distinct module once, with clock gates.
 
     Args:
         component: A component whose signature gives its ports.
@@ -49,7 +53,7 @@ def to_verilog(component: Elaboratable, name: str) -> str:
     """
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "in.il", Path(folder) / "out.v"
-        source.write_text(to_rtlil(component, name))
+        source.write_text(to_rtlil(component, name, ClockGates()))
         passes = (
             f"read_rtlil {source}",
             "proc -nomux -norom",
@@ -68,8 +72,22 @@ def to_verilog(component: Elaboratable, name: str) -> str:
         if result.returncode != 0 or not target.exists():
             last = (result.stdout + result.stderr).strip().splitlines()[-1:]
             raise RuntimeError(f"Yosys failed: {''.join(last) or 'no message'}")
-        return target.read_text()
+        # Yosys extends signs bit by bit, which simulators take at its word.
+        text = _REPEATED.sub(_replicated, target.read_text())
+        return text + _CLOCK_GATE if f"  {CLOCK_GATE} " in text else text
 
+
+def _replicated(match: re.Match[str]) -> str:
+    return f"{{{match[0].count(match[1])}{{{match[1]}}}}}"
+
+
+_CLOCK_GATE = f"""
+module {CLOCK_GATE}(input clk, input enable, output gated);
+  reg open;
+  always_latch if (!clk) open = enable;
+  assign gated = clk & open;
+endmodule
+"""
 
 _RUN_PASSES = """
 import sys
@@ -123,10 +141,10 @@ def _share_modules(text: str) -> str:
         def rename_cell(match: re.Match[str], rename=rename) -> str:
             child, instance, connections = match.groups()
             lines = [
-                f"    connect {ports[child].get(port, port)} {rename(value)}\n"
+                f"    connect {ports.get(child, {}).get(port, port)} {rename(value)}\n"
                 for port, value in _CONNECT.findall(connections)
             ]
-            return f"  cell \\{shared[child]} {instance}\n{''.join(lines)}  end\n"
+            return f"  cell \\{shared.get(child, child)} {instance}\n{''.join(lines)}  end\n"
 
         pieces = []
         end = 0

@@ -8,6 +8,7 @@ from amaranth.utils import ceil_log2
 from neardecode.attention.merge import AttentionWords
 from neardecode.attention.unit import others
 from neardecode.config import BLOCK_ELEMENTS, Config
+from neardecode.lib.clock_gate import Gated
 from neardecode.vector.quantiser import Quantiser, ScaledBlock
 
 __all__ = ["AttendedBlock", "AttendedPacker"]
@@ -87,7 +88,7 @@ class AttendedPacker(wiring.Component):
             self.blocks.payload.part.eq(part),
         ]
         for index, packer in enumerate(packers):
-            m.submodules[f"packer_{index}"] = packer
+            m.submodules[f"packer_{index}"] = Gated(packer)
             m.d.comb += [
                 packer.i.valid.eq(self.words.valid & others(inputs, index, "ready")),
                 packer.i.payload.values[0].eq(words.values[index].as_signed()),

@@ -10,6 +10,7 @@ from neardecode.attention.layouts import AttentionPartial
 from neardecode.attention.unit import others
 from neardecode.compute.command import SliceSum
 from neardecode.config import Config
+from neardecode.lib.clock_gate import Gated
 from neardecode.lib.fifo import StreamFIFO
 from neardecode.vector.finish import SoftmaxFinish
 from neardecode.vector.merge import SoftmaxMerge
@@ -148,7 +149,7 @@ class AttentionMerge(wiring.Component):
 
         for index, (merge, finish) in enumerate(zip(merges, finishes, strict=True)):
             m.submodules[f"merge_{index}"] = merge
-            m.submodules[f"finish_{index}"] = finish
+            m.submodules[f"finish_{index}"] = Gated(finish)
             one = partial.vectors[index]
             element = merge.i.payload
             m.d.comb += [

@@ -61,6 +61,7 @@ class BlockDot(wiring.Component):
         done: Out(1). A row is done.
         values: Out(accumulator_bits, a vector each).
         saturated: Out(vectors). A term was clamped, or a scale invalid.
+        awake: Out(1). As `Sleeper`.
     """
 
     enable: Signal
@@ -75,6 +76,7 @@ class BlockDot(wiring.Component):
     done: Signal
     values: data.View
     saturated: Signal
+    awake: Signal
 
     def __init__(self, config: ComputeConfig, lanes: Lanes):
         self._config, self._lanes = config, lanes
@@ -93,6 +95,7 @@ class BlockDot(wiring.Component):
             "done": Out(1),
             "values": Out(data.ArrayLayout(signed(config.accumulator_bits), vectors)),
             "saturated": Out(vectors),
+            "awake": Out(1),
         }
         if config.head_elements:
             product = signed(WIDE_BITS + config.activation_bits)
@@ -125,6 +128,8 @@ class BlockDot(wiring.Component):
                 for stages, first in ((marks, self.mark), (formats, self.format))
                 for earlier, later in zip([first, *stages], stages, strict=False)
             ]
+
+        m.d.comb += self.awake.eq(Cat(mark.valid for mark in (self.mark, *marks)).any() | self.done)
 
         # Scales belong to blocks and are the same for every vector.
         words, format_ = self.words, self.format

@@ -24,6 +24,7 @@ from neardecode.compute.requests import RowRequests, SelectedPage
 from neardecode.compute.scales import ScaleBuffer
 from neardecode.compute.sums import SumLanes
 from neardecode.config import BLOCK_ELEMENTS, TAG_BITS, BlockFormat, Config, SliceCause
+from neardecode.lib.clock_gate import Gated
 from neardecode.lib.counters import CycleCounters
 from neardecode.lib.fifo import StreamFIFO
 from neardecode.lib.page import PageBeat, PageRequest
@@ -339,7 +340,8 @@ class MacSlice(wiring.Component):
         wanted = unpack.strips.as_value().any() | has_minimum
         m.d.comb += buffer.enable.eq(element & ~weighing & wanted)
 
-        m.submodules.dot = dot = self._dot
+        dot = self._dot
+        m.submodules.dot = Gated(dot)
         meta_layout = data.StructLayout({"row": config.row_bits, "error": 1, "tag": TAG_BITS})
         metas = [Signal(meta_layout, name=f"meta_{stage}") for stage in range(self.latency)]
         m.d.comb += [
@@ -373,7 +375,8 @@ class MacSlice(wiring.Component):
             result.tag.eq(metas[-1].tag),
         ]
         if has_sums:
-            m.submodules.sum_lanes = sums = SumLanes(config, lanes)
+            sums = SumLanes(config, lanes)
+            m.submodules.sum_lanes = Gated(sums)
             connect(m, sums.sums, flipped(self.sums))
             with m.If(element & last_of_sums):
                 m.d.sync += delivering.eq(1)

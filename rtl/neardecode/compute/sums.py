@@ -80,6 +80,7 @@ class SumLanes(wiring.Component):
         exponents: In(E8M0, a vector each). The probabilities'.
         sums: Out(stream of `SliceSum`). In order of element.
         delivered: Out(1). The last sum of a command leaves.
+        awake: Out(1). As `Sleeper`.
     """
 
     latency = 3
@@ -92,6 +93,7 @@ class SumLanes(wiring.Component):
     exponents: data.View
     sums: stream.Interface
     delivered: Signal
+    awake: Signal
 
     def __init__(self, config: ComputeConfig, lanes: Lanes):
         self._config = config
@@ -110,6 +112,7 @@ class SumLanes(wiring.Component):
                 "exponents": In(data.ArrayLayout(8, config.vectors)),
                 "sums": Out(stream.Signature(SliceSum(config))),
                 "delivered": Out(1),
+                "awake": Out(1),
             }
         )
 
@@ -194,7 +197,7 @@ class SumLanes(wiring.Component):
             m.d.sync += [saturated.eq(now_saturated), error.eq(now_error)]
 
         self._give_out(
-            m, adds & mark.last & mark.deliver, mark, half, now_saturated, now_error, out
+            m, adds & mark.last & mark.deliver, marks, half, now_saturated, now_error, out
         )
         return m
 
@@ -202,7 +205,7 @@ class SumLanes(wiring.Component):
         self,
         m: Module,
         starts: Value,
-        mark: data.View,
+        marks: list[data.View],
         half: Value,
         saturated: Value,
         error: Value,
@@ -210,6 +213,7 @@ class SumLanes(wiring.Component):
     ) -> None:
         """Walks over the sums of a command, an element a cycle."""
         payload = self.sums.payload
+        mark = marks[-1]
         lane_bits = exact_log2(self._lane_count)
         element = Signal(payload.element.shape())
         last = Signal(payload.element.shape())
@@ -217,6 +221,7 @@ class SumLanes(wiring.Component):
         giving = Signal()
         held = Signal(data.StructLayout({"saturated": len(saturated), "error": 1, "tag": TAG_BITS}))
         m.d.comb += [
+            self.awake.eq(Cat(mark.valid for mark in (self.mark, *marks)).any() | giving),
             self.sums.valid.eq(giving),
             self.delivered.eq(giving & self.sums.ready & (element == last)),
             port.addr.eq(Cat(element[lane_bits:], from_half)),

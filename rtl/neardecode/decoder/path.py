@@ -8,6 +8,7 @@ from amaranth.utils import ceil_log2
 
 from neardecode.config import BLOCK_ELEMENTS, KEY_TURN_FRACTION_BITS, Config, Operation
 from neardecode.decoder.tables import table_words
+from neardecode.lib.clock_gate import Gated
 from neardecode.vector.gate import SiluGate
 from neardecode.vector.norm import Normalise, RootMeanSquare
 from neardecode.vector.quantiser import Quantiser, ScaledBlock
@@ -219,8 +220,9 @@ class VectorPath(wiring.Component):
 
     def _norm(self, m: Module, job, held, second, last) -> None:
         config, lanes = self._config, self._decoder.lanes
-        m.submodules.root = root = RootMeanSquare(config, lanes)
-        m.submodules.normalise = normalise = Normalise(config, root.exponent_bits, lanes)
+        root = RootMeanSquare(config, lanes)
+        normalise = Normalise(config, root.exponent_bits, lanes)
+        m.submodules.root, m.submodules.normalise = Gated(root), Gated(normalise)
         self._normalise = normalise
         # A factor stands until its vector is taken.
         m.d.comb += [
@@ -248,9 +250,10 @@ class VectorPath(wiring.Component):
 
     def _turn(self, m: Module, kinds, held, turn, last) -> None:
         config, decoder = self._config, self._decoder
-        m.submodules.rotation = rotation = Rotation(
+        rotation = Rotation(
             config, KEY_TURN_FRACTION_BITS, decoder.query_turn_fraction_bits, decoder.lanes
         )
+        m.submodules.rotation = Gated(rotation)
         self._rotation = rotation
         transfers = decoder.head_transfers
         m.submodules.turns = turns = Memory(shape=table_words(config), depth=2 * transfers, init=[])
@@ -283,7 +286,8 @@ class VectorPath(wiring.Component):
 
     def _gate(self, m: Module, held, last) -> None:
         lanes = self._decoder.lanes // 2
-        m.submodules.gate = gate = SiluGate(self._config, lanes)
+        gate = SiluGate(self._config, lanes)
+        m.submodules.gate = Gated(gate)
         self._silu = gate
         m.d.comb += [gate.i.valid.eq(held), gate.i.payload.last.eq(last)]
         for lane in range(lanes):
@@ -298,13 +302,11 @@ class VectorPath(wiring.Component):
         config, decoder = self._config, self._decoder
         vector, bits = config.vector, config.compute.activation_bits
         lanes = decoder.lanes
-        m.submodules.pack = pack = Quantiser(config, bits, vector.word_fraction_bits, lanes)
-        m.submodules.pack_gated = pack_gated = Quantiser(
-            config, bits, vector.gated_fraction_bits, lanes // 2
-        )
-        m.submodules.pack_rows = pack_rows = Quantiser(
-            config, KEY_BITS, vector.word_fraction_bits, lanes
-        )
+        pack = Quantiser(config, bits, vector.word_fraction_bits, lanes)
+        pack_gated = Quantiser(config, bits, vector.gated_fraction_bits, lanes // 2)
+        pack_rows = Quantiser(config, KEY_BITS, vector.word_fraction_bits, lanes)
+        m.submodules.pack, m.submodules.pack_gated = Gated(pack), Gated(pack_gated)
+        m.submodules.pack_rows = Gated(pack_rows)
         normalised, turned, gated = self._normalise.o, self._rotation.o, self._silu.o
         norm, gate = kinds[Operation.NORM], kinds[Operation.GATE]
         queries, keys = kinds[Operation.QUERIES], kinds[Operation.KEYS]

@@ -29,6 +29,7 @@ class SoftmaxFinish(wiring.Component):
         totals: In(stream of unsigned ``sum_bits``). One a row.
         i: In(stream of `Elements` of ``accumulator_bits``).
         o: Out(stream of `Words`).
+        awake: Out(1). As `Sleeper`.
 
     Raises:
         ValueError: if ``lanes`` is not a power of two.
@@ -40,6 +41,7 @@ class SoftmaxFinish(wiring.Component):
     totals: stream.Interface
     i: stream.Interface
     o: stream.Interface
+    awake: Signal
 
     def __init__(self, config: Config, lanes: int = 1):
         check_lanes(lanes)
@@ -51,6 +53,7 @@ class SoftmaxFinish(wiring.Component):
                 "totals": In(stream.Signature(unsigned(vector.sum_bits))),
                 "i": In(stream.Signature(Elements(config.compute.accumulator_bits, lanes))),
                 "o": Out(stream.Signature(Words(vector.word_bits, lanes))),
+                "awake": Out(1),
             }
         )
 
@@ -62,7 +65,7 @@ class SoftmaxFinish(wiring.Component):
         factor = Signal(Factor(inverse.exponent_bits))
         known = Signal()
         given = self.i.payload
-        advance = move_together(m, self.i, self.o, self.latency, waits=~known)
+        advance = move_together(m, self, waits=~known, stirs=self.totals.valid)
         m.d.comb += [
             inverse.x.eq(self.totals.payload),
             self.totals.ready.eq(~known),

@@ -50,6 +50,7 @@ class SiluGate(wiring.Component):
     Members:
         i: In(stream of `GatePairs`).
         o: Out(stream of `Words`).
+        awake: Out(1). As `Sleeper`.
 
     Raises:
         ValueError: if ``lanes`` is not a power of two.
@@ -60,6 +61,7 @@ class SiluGate(wiring.Component):
 
     i: stream.Interface
     o: stream.Interface
+    awake: Signal
 
     def __init__(self, config: Config, lanes: int = 1):
         check_lanes(lanes)
@@ -69,13 +71,14 @@ class SiluGate(wiring.Component):
             {
                 "i": In(stream.Signature(GatePairs(config, lanes))),
                 "o": Out(stream.Signature(Words(config.vector.word_bits, lanes))),
+                "awake": Out(1),
             }
         )
 
     def elaborate(self, platform) -> Module:
         """A lane beside the other."""
         m = Module()
-        advance = move_together(m, self.i, self.o, self.latency)
+        advance = move_together(m, self)
         result = Signal(Words(self._vector.word_bits, self._lanes))
         lasts = [Signal(name=f"last_{stage}") for stage in range(self.latency)]
         m.d.comb += [self.o.payload.eq(result), self.o.payload.last.eq(lasts[-1])]

@@ -38,6 +38,7 @@ class RootMeanSquare(wiring.Component):
         i: In(stream of `Elements` of ``word_bits``): the residual stream.
         epsilon: In. Added to the sum, in its units; constant while a vector is taken.
         o: Out(stream of `Factor`). One a vector.
+        awake: Out(1). As `Sleeper`.
 
     Raises:
         ValueError: if ``lanes`` is not a power of two.
@@ -49,6 +50,7 @@ class RootMeanSquare(wiring.Component):
     i: stream.Interface
     epsilon: Signal
     o: stream.Interface
+    awake: Signal
 
     def __init__(self, config: Config, lanes: int = 1):
         check_lanes(lanes)
@@ -61,6 +63,7 @@ class RootMeanSquare(wiring.Component):
                 "i": In(stream.Signature(Elements(config.vector.word_bits, lanes))),
                 "epsilon": In(config.vector.word_bits),
                 "o": Out(stream.Signature(Factor(self._inverse.exponent_bits))),
+                "awake": Out(1),
             }
         )
 
@@ -73,7 +76,8 @@ class RootMeanSquare(wiring.Component):
         """Squares, their sum, its inverse."""
         m = Module()
         bits = len(self._inverse.x)
-        advance = move_together(m, self.i, self.o, self.latency, gives=self.i.payload.last)
+        squared = Signal()
+        advance = move_together(m, self, gives=self.i.payload.last, stirs=squared)
         m.submodules.inverse = inverse = self._inverse
         factor = Signal.like(self.o.payload)
         # A square by halves: three small products, and no carry through all of them in a cycle.
@@ -87,7 +91,6 @@ class RootMeanSquare(wiring.Component):
             (square.high << 2 * half) + (square.middle << half + 1) + square.low
             for square in squares
         )
-        squared = Signal()
         last = Signal()
         first = Signal(init=1)
         total = Signal(bits)
@@ -150,6 +153,7 @@ class Normalise(wiring.Component):
         factors: In(stream of `Factor`). One a vector, taken with its last elements.
         i: In(stream of `WeightedElements`).
         o: Out(stream of `Words`).
+        awake: Out(1). As `Sleeper`.
 
     Raises:
         ValueError: if ``lanes`` is not a power of two.
@@ -161,6 +165,7 @@ class Normalise(wiring.Component):
     factors: stream.Interface
     i: stream.Interface
     o: stream.Interface
+    awake: Signal
 
     def __init__(self, config: Config, exponent_bits: int, lanes: int = 1):
         check_lanes(lanes)
@@ -172,6 +177,7 @@ class Normalise(wiring.Component):
                 "factors": In(stream.Signature(Factor(exponent_bits))),
                 "i": In(stream.Signature(WeightedElements(config, lanes))),
                 "o": Out(stream.Signature(Words(config.vector.word_bits, lanes))),
+                "awake": Out(1),
             }
         )
 
@@ -181,7 +187,7 @@ class Normalise(wiring.Component):
         bits = self._config.vector.word_bits
         word_fraction_bits = self._config.vector.word_fraction_bits
         given, factor = self.i.payload, self.factors.payload
-        advance = move_together(m, self.i, self.o, self.latency, waits=~self.factors.valid)
+        advance = move_together(m, self, waits=~self.factors.valid)
         m.d.comb += self.factors.ready.eq(self.i.valid & self.i.ready & given.last)
 
         exponent = Signal(self._exponent_bits)

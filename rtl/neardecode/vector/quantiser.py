@@ -47,6 +47,7 @@ class Quantiser(wiring.Component):
     Members:
         i: In(stream of `Elements` of ``word_bits``).
         o: Out(stream of `ScaledBlock`).
+        awake: Out(1). As `Sleeper`.
 
     Raises:
         ValueError: if ``lanes`` is not a power of two up to 32, or as `PackBlock`.
@@ -57,6 +58,7 @@ class Quantiser(wiring.Component):
 
     i: stream.Interface
     o: stream.Interface
+    awake: Signal
 
     def __init__(self, config: Config, element_bits: int, fraction_bits: int, lanes: int = 1):
         check_lanes(lanes)
@@ -68,6 +70,7 @@ class Quantiser(wiring.Component):
             {
                 "i": In(stream.Signature(Elements(config.vector.word_bits, lanes))),
                 "o": Out(stream.Signature(ScaledBlock(element_bits))),
+                "awake": Out(1),
             }
         )
 
@@ -79,7 +82,7 @@ class Quantiser(wiring.Component):
         given = self.i.payload
         place = Signal(range(max(transfers, 2)))
         ends = Signal()
-        advance = move_together(m, self.i, self.o, self.latency, gives=ends)
+        advance = move_together(m, self, gives=ends)
         last = Signal()
         gathered = Signal.like(pack.values)
         block = Signal(ScaledBlock(pack.element_bits))

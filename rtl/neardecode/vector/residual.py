@@ -48,6 +48,7 @@ class ResidualAdd(wiring.Component):
     Members:
         i: In(stream of `Addends`).
         o: Out(stream of `Words`).
+        awake: Out(1). As `Sleeper`.
 
     Raises:
         ValueError: if ``lanes`` is not a power of two.
@@ -58,6 +59,7 @@ class ResidualAdd(wiring.Component):
 
     i: stream.Interface
     o: stream.Interface
+    awake: Signal
 
     def __init__(self, config: Config, lanes: int = 1):
         check_lanes(lanes)
@@ -67,6 +69,7 @@ class ResidualAdd(wiring.Component):
             {
                 "i": In(stream.Signature(Addends(config, lanes))),
                 "o": Out(stream.Signature(Words(config.vector.word_bits, lanes))),
+                "awake": Out(1),
             }
         )
 
@@ -75,7 +78,7 @@ class ResidualAdd(wiring.Component):
         m = Module()
         vector = self._config.vector
         dropped = self._config.compute.fraction_bits - vector.residual_fraction_bits
-        advance = move_together(m, self.i, self.o, self.latency)
+        advance = move_together(m, self)
         given, result = self.i.payload, Signal(Words(vector.word_bits, self._lanes))
         m.d.comb += self.o.payload.eq(result)
         for lane in range(self._lanes):
@@ -100,6 +103,7 @@ class AccumulatorWords(wiring.Component):
     Members:
         i: In(stream of `Elements` of ``accumulator_bits``).
         o: Out(stream of `Words`).
+        awake: Out(1). As `Sleeper`.
 
     Raises:
         ValueError: if ``lanes`` is not a power of two.
@@ -110,6 +114,7 @@ class AccumulatorWords(wiring.Component):
 
     i: stream.Interface
     o: stream.Interface
+    awake: Signal
 
     def __init__(self, config: Config, lanes: int = 1):
         check_lanes(lanes)
@@ -119,6 +124,7 @@ class AccumulatorWords(wiring.Component):
             {
                 "i": In(stream.Signature(Elements(config.compute.accumulator_bits, lanes))),
                 "o": Out(stream.Signature(Words(config.vector.word_bits, lanes))),
+                "awake": Out(1),
             }
         )
 
@@ -127,7 +133,7 @@ class AccumulatorWords(wiring.Component):
         m = Module()
         vector = self._config.vector
         dropped = self._config.compute.fraction_bits - vector.word_fraction_bits
-        advance = move_together(m, self.i, self.o, self.latency)
+        advance = move_together(m, self)
         given, result = self.i.payload, Signal(Words(vector.word_bits, self._lanes))
         m.d.comb += self.o.payload.eq(result)
         for lane in range(self._lanes):

@@ -51,6 +51,7 @@ class Rotation(wiring.Component):
     Members:
         i: In(stream of `Pairs`).
         o: Out(stream of `Words`).
+        awake: Out(1). As `Sleeper`.
 
     Raises:
         ValueError: if ``lanes`` is not a power of two of at least 2, or fraction bits are not 1
@@ -62,6 +63,7 @@ class Rotation(wiring.Component):
 
     i: stream.Interface
     o: stream.Interface
+    awake: Signal
 
     def __init__(
         self, config: Config, key_fraction_bits: int, query_fraction_bits: int, lanes: int = 2
@@ -83,6 +85,7 @@ class Rotation(wiring.Component):
             {
                 "i": In(stream.Signature(Pairs(config, lanes))),
                 "o": Out(stream.Signature(Words(config.vector.word_bits, lanes))),
+                "awake": Out(1),
             }
         )
 
@@ -90,7 +93,7 @@ class Rotation(wiring.Component):
         """Four products a pair, then two sums."""
         m = Module()
         bits = self._config.vector.word_bits
-        advance = move_together(m, self.i, self.o, self.latency)
+        advance = move_together(m, self)
         given, result = self.i.payload, Signal(Words(bits, self._lanes))
         key, last = Signal(), Signal()
         m.d.comb += self.o.payload.eq(result)

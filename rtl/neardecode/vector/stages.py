@@ -1,6 +1,8 @@
 """What the vector blocks share: stages that move together, rounding, clamping."""
 
-from amaranth.hdl import Module, Mux, Shape, Signal, Value, signed, unsigned
+from typing import Protocol
+
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream
 
 __all__ = ["Elements", "Words", "check_lanes", "clamped", "move_together", "rounded"]
@@ -47,39 +49,52 @@ def check_lanes(lanes: int) -> None:
         raise ValueError(f"lanes must be a power of two, not {lanes!r}")
 
 
+class Stages(Protocol):
+    """A block of registers from a stream to another.
+
+    Attributes:
+        i, o: The streams.
+        awake: An output, as `Sleeper`.
+        latency: Stages.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+    awake: Signal
+    latency: int
+
+
 def move_together(
     m: Module,
-    i: stream.Interface,
-    o: stream.Interface,
-    latency: int,
+    block: Stages,
     *,
     gives: Value | int = 1,
     waits: Value | int = 0,
+    stirs: Value | int = 0,
 ) -> Signal:
-    """Stages of registers from a stream to another, all of which move or none.
-
-    They move unless the last one holds a payload that is not taken.
+    """Stages of which all move or none; they move unless the last holds a payload not taken.
 
     Args:
-        m: The module.
-        i, o: The streams.
-        latency: Stages.
+        m: The block's module.
+        block: The block.
         gives: Whether what is taken becomes a payload at the output.
         waits: Nothing is taken.
+        stirs: The block is awake besides, for what is not on its way from ``i`` to ``o``.
 
     Returns:
         Whether they move in this cycle.
     """
     advance = Signal()
-    valids = [Signal(name=f"valid_{stage}") for stage in range(latency)]
+    i, o = block.i, block.o
+    valids = Signal(block.latency)
     m.d.comb += [
         advance.eq(~o.valid | o.ready),
         i.ready.eq(advance & ~Value.cast(waits).any()),
         o.valid.eq(valids[-1]),
+        block.awake.eq(i.valid | valids.any() | Value.cast(stirs).any()),
     ]
     with m.If(advance):
-        m.d.sync += valids[0].eq(i.valid & i.ready & gives)
-        m.d.sync += [valids[stage].eq(valids[stage - 1]) for stage in range(1, latency)]
+        m.d.sync += valids.eq(Cat(i.valid & i.ready & gives, valids)[: block.latency])
     return advance
 
 

@@ -1,12 +1,13 @@
-"""A board that decodes: one chip with its NAND and DRAM dies, what a simulator runs."""
+"""A board that decodes: a chip with its NAND and DRAM dies, what a simulator runs."""
 
 from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import Out, connect, flipped
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from neardecode.config import Config
+from neardecode.system import TokenSystem
 from neardecode.token_chip import TokenChip
 from neardecode_testbench.devices.dram import DramDies
 from neardecode_testbench.devices.nand import NandDies
@@ -15,8 +16,6 @@ __all__ = ["TokenBoard"]
 
 DEVICES = ("dies", "drams", "faulty", "doubled")
 """What of the chip leads to its memories."""
-INPUTS = ("running", "generate", "counting", "counter_address")
-OUTPUTS = ("position", "idle", "saturated", "error", "counter_value")
 
 
 class TokenBoard(wiring.Component):
@@ -24,35 +23,22 @@ class TokenBoard(wiring.Component):
 
     Parameters:
         config: A configuration with a decoder and a stack.
+        chip: `TokenChip`, or `TokenSystem` behind its host's port.
 
     Members:
-        program, running, prompt, generate, tokens, sums, position, idle, saturated, error,
-            counting, counter_address, counter_value: As the chip's.
+        What the chip has but for its memories: program, prompt, tokens, sums and others.
         storage: Out(`StoragePort`), one a flash channel.
         stored, stores: As the DRAM's ``reads`` and ``stores``, one a vault.
         violated: Out(1). A timing of a DRAM was broken.
     """
 
-    program: stream.Interface
-    prompt: stream.Interface
-    tokens: stream.Interface
-    sums: stream.Interface
-    running: Signal
-    generate: Signal
-    position: Signal
-    idle: Signal
-    saturated: Signal
-    error: Signal
-    counting: Signal
-    counter_address: Signal
-    counter_value: Signal
     storage: Sequence
     stored: Sequence
     stores: Sequence
     violated: Signal
 
-    def __init__(self, config: Config):
-        self.chip = TokenChip(config)
+    def __init__(self, config: Config, chip: type[TokenChip] | type[TokenSystem] = TokenChip):
+        self.chip = chip(config)
         stack = config.stack
         assert stack is not None
         self._nands = [
@@ -60,7 +46,7 @@ class TokenBoard(wiring.Component):
             for _ in range(config.flash.channels)
         ]
         self._drams = [DramDies(stack, config.stack_cycles) for _ in range(stack.vaults)]
-        members = {
+        self._edge = {
             name: member
             for name, member in self.chip.signature.members.items()
             if name not in DEVICES
@@ -68,7 +54,7 @@ class TokenBoard(wiring.Component):
         nand, dram = self._nands[0].signature.members, self._drams[0].signature.members
         super().__init__(
             {
-                **members,
+                **self._edge,
                 "storage": nand["storage"].array(config.flash.channels),
                 "stored": dram["reads"].array(stack.vaults),
                 "stores": dram["stores"].array(stack.vaults),
@@ -80,12 +66,14 @@ class TokenBoard(wiring.Component):
         """Wire the dies to the chip."""
         m = Module()
         m.submodules.chip = chip = self.chip
-        for name in ("program", "prompt"):
-            connect(m, flipped(getattr(self, name)), getattr(chip, name))
-        for name in ("tokens", "sums"):
-            connect(m, getattr(chip, name), flipped(getattr(self, name)))
-        m.d.comb += [getattr(chip, name).eq(getattr(self, name)) for name in INPUTS]
-        m.d.comb += [getattr(self, name).eq(getattr(chip, name)) for name in OUTPUTS]
+        for name, member in self._edge.items():
+            edge, inner = getattr(self, name), getattr(chip, name)
+            if member.is_signature:
+                connect(m, flipped(edge), inner)
+            elif member.flow == In:
+                m.d.comb += inner.eq(edge)
+            else:
+                m.d.comb += edge.eq(inner)
         for index, dies in enumerate(self._nands):
             m.submodules[f"nand{index}"] = dies
             connect(m, chip.dies[index], dies.bus)

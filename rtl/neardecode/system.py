@@ -1,0 +1,75 @@
+"""A decoding chip with the port by which a host uses it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from neardecode.config import Config
+from neardecode.decoder.host import AxiLite, HostPort
+from neardecode.token_chip import TokenChip, token_counter_names
+
+__all__ = ["TokenSystem"]
+
+
+class TokenSystem(wiring.Component):
+    """A `TokenChip` behind a `HostPort`: registers, doorbell and interrupt are all a host sees.
+
+    Parameters:
+        config: A configuration with a decoder and a stack.
+
+    Members:
+        axi: In(`AxiLite`). The host's.
+        irq: Out(1). See `HostPort`.
+        sums, dies, drams, faulty, doubled: As the chip's.
+    """
+
+    axi: Any
+    irq: Signal
+    sums: stream.Interface
+    dies: Sequence
+    drams: Sequence
+    faulty: Sequence
+    doubled: Sequence
+
+    def __init__(self, config: Config):
+        self._chip = TokenChip(config)
+        self._host = HostPort(config, len(token_counter_names(config)))
+        chip = self._chip.signature.members
+        super().__init__(
+            {
+                "axi": In(AxiLite()),
+                "irq": Out(1),
+                **{name: chip[name] for name in ("sums", "dies", "drams", "faulty", "doubled")},
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        """What both have is joined, the rest leads outside."""
+        m = Module()
+        m.submodules.chip = chip = self._chip
+        m.submodules.host = host = self._host
+        connect(m, flipped(self.axi), host.axi)
+        for name in ("program", "prompt", "tokens"):
+            connect(m, getattr(host, name), getattr(chip, name))
+        connect(m, chip.sums, flipped(self.sums))
+        for inner, edge in zip((*chip.dies, *chip.drams), (*self.dies, *self.drams), strict=True):
+            connect(m, inner, flipped(edge))
+        m.d.comb += [
+            getattr(chip, name).eq(getattr(host, name))
+            for name in ("running", "generate", "counting", "counter_address")
+        ]
+        m.d.comb += [
+            getattr(host, name).eq(getattr(chip, name))
+            for name in ("position", "idle", "saturated", "error", "counter_value")
+        ]
+        m.d.comb += [
+            edge.eq(inner)
+            for inner, edge in zip(
+                (*chip.faulty, *chip.doubled), (*self.faulty, *self.doubled), strict=True
+            )
+        ]
+        m.d.comb += self.irq.eq(host.irq)
+        return m
