@@ -58,7 +58,7 @@ class Register(enum.IntEnum):
     TOKEN = 0x1C
     """The oldest token found, taken by reading. An error while there is none."""
     POSITION = 0x20
-    """Of the token that is being read."""
+    """Of the token that is being read, or would be next."""
     SATURATED_AT = 0x24
     """The position at which a value was first clamped since reset; see STATUS."""
     UNREAD_AT = 0x28
