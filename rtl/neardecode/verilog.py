@@ -28,15 +28,18 @@ _UNNAMED_PORT = re.compile(r"^  wire width \d+ (?:input|output) \d+ +(\\port\$\d
 _PRIORITY = re.compile(r"(?<=parameter signed \\PRIORITY )32'[01]+")
 
 
-def to_rtlil(component: Elaboratable, name: str) -> str:
+def to_rtlil(component: Elaboratable, name: str, *, sources: bool = False) -> str:
     """The RTLIL of a component, each distinct module once.
 
     Args:
         component: A component whose signature gives its ports.
         name: The top module's name.
+        sources: Whether each wire says the file, from the package on, and line of its declaration.
     """
     with _undefined_memories():
-        text = rtlil.convert(component, name=name, emit_src=False)
+        text = rtlil.convert(component, name=name, emit_src=sources)
+    if sources:
+        text = text.replace(f'"{Path(__file__).parents[1]}/', '"')
     return _share_modules(text)
 
 

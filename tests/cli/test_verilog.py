@@ -11,6 +11,8 @@ from neardecode_testbench.cli.blocks import BLOCKS
 @pytest.mark.parametrize("block", BLOCKS)
 def test_a_block_becomes_verilog_with_its_name(neardecode, in_folder, block):
     config = "stack" if block in ("vault_controller", "page_evictor") else "tiny"
+    if block in ("token_chip", "token_decoder"):
+        config = "decoder-tiny"
     if block == "channel_controller":
         config = in_folder.parent / "host.toml"
         host = Host(zones=2, pages_a_block=8, id_bits=4, units=2, reads=8, writes=8)
