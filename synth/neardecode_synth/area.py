@@ -15,15 +15,15 @@ from typing import Any
 from amaranth.lib import wiring
 
 import neardecode
-from neardecode.verilog import to_rtlil
+from neardecode.verilog import to_rtlil, without_sources
 from neardecode_synth import ecp5, timing
-from neardecode_synth.gates import Gates, map_to_gates
+from neardecode_synth.gates import Elaborated, Gates, map_to_gates
 from neardecode_synth.liberty import Liberty, map_to_cells
 from neardecode_synth.memories import Macro
 from neardecode_synth.units import Unit, divide
 from neardecode_synth.yosys import SynthesisError, kept
 
-__all__ = ["Area", "Block", "Part", "Targets", "measure", "synthesise"]
+__all__ = ["Area", "Block", "Part", "measure", "synthesise"]
 
 
 @dataclass(frozen=True)
@@ -35,24 +35,13 @@ class Block:
         make: Makes the component; its result depends on ``arguments`` and the sources alone.
         arguments: What tells this component apart from others.
         depth: Levels of its hierarchy that are units of their own.
+        fpga: Whether it is placed and routed in an ECP5, as one unit.
     """
 
     name: str
     make: Callable[[], wiring.Component]
     arguments: str
     depth: int = 0
-
-
-@dataclass(frozen=True)
-class Targets:
-    """What is measured beside gates.
-
-    Attributes:
-        library: Cells of this library, and the longest path if OpenSTA is there.
-        fpga: Cells of an ECP5.
-    """
-
-    library: Liberty | None = None
     fpga: bool = False
 
 
@@ -67,7 +56,6 @@ class Part:
         area_um2: One instance in the library.
         library_kge: The same in thousands of the library's NAND2.
         path: Its longest path there, as `timing.longest_path` says.
-        fpga: One instance in an ECP5.
     """
 
     name: str
@@ -76,7 +64,6 @@ class Part:
     area_um2: float | None = None
     library_kge: float | None = None
     path: dict[str, Any] | None = None
-    fpga: ecp5.Ecp5 | None = None
 
 
 @dataclass(frozen=True)
@@ -86,12 +73,14 @@ class Area:
     Attributes:
         name: The component's.
         parts: Its units.
-        placed: What `ecp5.place` says.
+        fpga: Its cells in an ECP5.
+        placed: What `ecp5.place` says, where nextpnr is there.
         buffer_bits: Of a router, bits of its buffers.
     """
 
     name: str
     parts: list[Part]
+    fpga: ecp5.Ecp5 | None = None
     placed: dict[str, Any] | None = None
     buffer_bits: int | None = None
 
@@ -140,15 +129,14 @@ def synthesise(component: wiring.Component) -> Gates:
     Raises:
         SynthesisError: if Yosys fails, finds nothing, or leaves a cell of another kind.
     """
-    gates = map_to_gates(divide(to_rtlil(component, "top"), "top", 0).text)
+    gates = map_to_gates(Elaborated(divide(to_rtlil(component, "top"), "top", 0).text))
     _refuse_nothing("the component", gates.low_ge)
     return gates
 
 
 def measure(
     blocks: Sequence[Block],
-    targets: Targets,
-    places: Sequence[bool],
+    library: Liberty | None,
     workers: int,
     started: Callable[[str], None] = lambda what: None,
 ) -> list[Area]:
@@ -156,71 +144,66 @@ def measure(
 
     Args:
         blocks: What is measured.
-        targets: In what.
-        places: For each block, whether it is placed and routed in an ECP5.
+        library: Cells to map to beside gates; with OpenSTA, their longest path.
         workers: Processes at a time.
         started: Told of each block or unit that is begun.
 
     Raises:
         SynthesisError: if a tool fails, or a block comes to nothing.
     """
-    sources = targets.library is not None
-    elaborated = [_elaborate(block, sources) for block in blocks]
+    elaborated = [_elaborate(block) for block in blocks]
     divided = [
         divide(one["rtlil"], block.name, block.depth)
         for block, one in zip(blocks, elaborated, strict=True)
     ]
     units = {unit.text: unit for whole in divided for unit, _ in whole.counted()}
 
-    def one(unit: Unit) -> Part:
+    def part(unit: Unit) -> Part:
         started(unit.name)
-        gates = map_to_gates(unit.text)
-        part: dict[str, Any] = {}
-        if targets.library is not None:
-            cells = map_to_cells(unit.text, targets.library)
-            part |= {"area_um2": cells.area_um2, "library_kge": cells.kge}
-            if timing.has_tool():
-                part["path"] = timing.longest_path(cells, targets.library)
-        if targets.fpga:
-            part["fpga"] = ecp5.map_to_ecp5(unit.text)
-        return Part(unit.name, 1, gates, **part)
+        one = Elaborated(unit.text)
+        gates = map_to_gates(one)
+        if library is None:
+            return Part(unit.name, 1, gates)
+        cells = map_to_cells(one, library)
+        path = timing.longest_path(cells, library) if timing.has_tool() else None
+        return Part(unit.name, 1, gates, cells.area_um2, cells.kge, path)
+
+    def fpga(block: Block, rtlil: str) -> tuple[ecp5.Ecp5, dict[str, Any] | None]:
+        started(f"{block.name} for an FPGA")
+        text = without_sources(divide(rtlil, block.name, 0).text)
+        return ecp5.map_to_ecp5(text), ecp5.place(text) if ecp5.has_nextpnr() else None
 
     # Yosys runs in processes; a thread waits for each. Large ones first, so that none is last.
     with ThreadPoolExecutor(workers) as pool:
         largest_first = sorted(units.values(), key=lambda unit: -len(unit.text))
-        made = {unit.text: pool.submit(one, unit) for unit in largest_first}
+        made = {unit.text: pool.submit(part, unit) for unit in largest_first}
         placed = {
-            id(block): pool.submit(ecp5.place, _whole(block))
-            for block, wanted in zip(blocks, places, strict=True)
-            if wanted
+            index: pool.submit(fpga, block, one["rtlil"])
+            for index, (block, one) in enumerate(zip(blocks, elaborated, strict=True))
+            if block.fpga
         }
         areas = []
-        for block, one_of, whole in zip(blocks, elaborated, divided, strict=True):
+        for index, (block, whole) in enumerate(zip(blocks, divided, strict=True)):
             parts = [
                 replace(made[unit.text].result(), name=unit.name, count=count)
                 for unit, count in whole.counted()
             ]
-            place = placed.get(id(block))
-            area = Area(block.name, parts, place and place.result(), one_of["buffer_bits"])
+            in_fpga = placed[index].result() if index in placed else (None, None)
+            area = Area(block.name, parts, *in_fpga, elaborated[index]["buffer_bits"])
             _refuse_nothing(block.name, area.low_ge)
             areas.append(area)
     return areas
 
 
-def _whole(block: Block) -> str:
-    """A block's RTLIL as one unit, without the places of its declarations."""
-    return divide(_elaborate(block, False)["rtlil"], block.name, 0).text
-
-
-def _elaborate(block: Block, sources: bool) -> dict[str, Any]:
+def _elaborate(block: Block) -> dict[str, Any]:
     """A block's RTLIL; kept, for the hardware of a chip takes seconds to elaborate."""
 
     def make() -> dict[str, Any]:
         component = block.make()
-        rtlil = to_rtlil(component, block.name, sources=sources)
+        rtlil = to_rtlil(component, block.name, sources=True)
         return {"rtlil": rtlil, "buffer_bits": getattr(component, "buffer_bits", None)}
 
-    return kept(make, "component", _hardware(), block.name, block.arguments, sources)
+    return kept(make, "component", _hardware(), block.name, block.arguments)
 
 
 @cache

@@ -8,13 +8,15 @@ areas were counted that these are compared with.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from neardecode.verilog import without_sources
 from neardecode_synth.memories import SRAM, SRAM_WORDS, Macro, macros
 from neardecode_synth.units import CUT
 from neardecode_synth.yosys import SynthesisError, from_brace, kept, run_passes
 
-__all__ = ["ELABORATE", "FLIP_FLOP", "Gates", "generic_script", "map_to_gates"]
+__all__ = ["ELABORATE", "FLIP_FLOP", "Elaborated", "Gates", "map_to_gates"]
 
 FLIP_FLOP = (5.67, 8.0)
 GATE_WEIGHTS = {"$_NAND_": 1.0, "$_NOR_": 1.0, "$_NOT_": 0.67}
@@ -22,7 +24,7 @@ GATE_WEIGHTS = {"$_NAND_": 1.0, "$_NOR_": 1.0, "$_NOT_": 0.67}
 WIDE_FACTOR = 11
 """Products of two factors of at least so many bits are recoded."""
 
-SEARCH_CELLS = 120_000
+SEARCH_CELLS = 50_000
 """Of more cells, abc does not look for equal nodes: in wide sums that does not come to an end."""
 
 ELABORATE = (
@@ -85,34 +87,61 @@ class Gates:
         return sum(macro.bits for macro in self.macros)
 
 
-def generic_script(cells: int) -> str:
-    """How abc maps so many cells: its own script for two-input gates, or one that ends."""
-    return "abc -g cmos2" + ("" if cells <= SEARCH_CELLS else " -script +strash;dc2;map,{D}")
+class Elaborated:
+    """A unit in Yosys' own cells of one bit, made when it is first asked for.
+
+    Attributes:
+        text: The unit's RTLIL.
+    """
+
+    def __init__(self, text: str):
+        self.text = text
+
+    @cached_property
+    def _outputs(self) -> list[str]:
+        return run_passes(ELABORATE, {"in.il": self.text}, ("cells.il", "cells", "memories"))
+
+    @property
+    def rtlil(self) -> str:
+        """The cells."""
+        return self._outputs[0]
+
+    @property
+    def searched(self) -> bool:
+        """Whether abc may look for equal nodes."""
+        return from_brace(self._outputs[1])["design"]["num_cells"] <= SEARCH_CELLS
+
+    @property
+    def macros(self) -> list[Macro]:
+        """The memories that stay memories."""
+        return macros(self._outputs[2])
 
 
-def map_to_gates(text: str) -> Gates:
-    """Maps a unit's RTLIL.
+_SEARCHED = "abc -g cmos2"
+_NOT_SEARCHED = "abc -g cmos2 -script +strash;dc2;map,{D}"
+
+
+def map_to_gates(unit: Elaborated) -> Gates:
+    """Maps a unit.
 
     Raises:
         SynthesisError: if Yosys fails, finds nothing, or leaves a cell of another kind.
     """
 
     def make() -> dict[str, Any]:
-        memories, mapped, counts = run_passes(
-            ELABORATE, {"in.il": text}, ("memories", "cells.il", "cells")
-        )
-        total = from_brace(counts)["design"]["num_cells"]
+        script = _SEARCHED if unit.searched else _NOT_SEARCHED
         (counts,) = run_passes(
-            ("read_rtlil cells.il", generic_script(total), "tee -q -o counts stat -json"),
-            {"cells.il": mapped},
+            ("read_rtlil cells.il", script, "tee -q -o counts stat -json"),
+            {"cells.il": unit.rtlil},
             ("counts",),
         )
         return {
             "cells": from_brace(counts)["design"].get("num_cells_by_type", {}),
-            "memories": [list(vars(macro).values()) for macro in macros(memories)],
+            "memories": [list(vars(macro).values()) for macro in unit.macros],
         }
 
-    made = kept(make, "gates", text, ELABORATE, SEARCH_CELLS, generic_script(SEARCH_CELLS + 1))
+    recipe = (ELABORATE, SEARCH_CELLS, _SEARCHED, _NOT_SEARCHED)
+    made = kept(make, "gates", without_sources(unit.text), recipe)
     cells: dict[str, int] = made["cells"]
     gates = {cell: cells.pop(cell, 0) for cell in GATE_WEIGHTS}
     for cell in [

