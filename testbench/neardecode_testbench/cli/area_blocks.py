@@ -52,7 +52,7 @@ STANDARD = (
     _router(1, 8, fpga=True),
     *(_router(2, flits) for flits in (4, 8)),
     *(Size("mac_slice", "hbf16", (_ONE_FORMAT.format(one.name),)) for one in BlockFormat),
-    Size("mac_slice", "tiny", (_ONE_FORMAT.format("Q8_0"), "flash.beat_bytes=16"), fpga=True),
+    Size("mac_slice", "tiny", (_ONE_FORMAT.format("Q8_0"), "flash.beat_bytes=32"), fpga=True),
     Size("softmax", "hbf16"),
     Size("channel_controller", "hbf16", (_HOST,)),
     Size("channel_controller", "hbf-channel"),
@@ -66,7 +66,7 @@ STANDARD = (
 SWEEPS: dict[str, tuple[tuple[int, Size], ...]] = {
     "flit width, bits": tuple(
         (bits, Size("router", "demo", (f"fabric.payload_bits={bits}",)))
-        for bits in (64, 96, 128, 256, 512)
+        for bits in (96, 128, 192, 256, 512)
     ),
     "virtual channels": tuple((count, _router(count, 8)) for count in (1, 2, 3, 4)),
     "flits of a buffer": tuple((flits, _router(1, flits)) for flits in (2, 4, 8, 16)),
@@ -75,7 +75,7 @@ SWEEPS: dict[str, tuple[tuple[int, Size], ...]] = {
             size,
             Size("mac_slice", "hbf16", (_ONE_FORMAT.format("Q8_0"), f"flash.beat_bytes={size}")),
         )
-        for size in (16, 32, 64)
+        for size in (32, 64)
     ),
     "banks": tuple(
         (count, Size("flash_channel", "tiny", (f"flash.banks_a_die={count}",)))
