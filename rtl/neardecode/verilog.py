@@ -21,11 +21,15 @@ from amaranth.lib import wiring
 
 __all__ = ["header", "to_rtlil", "to_verilog", "without_sources"]
 
-_WAIVED = ("CASEINCOMPLETE", "CMPCONST", "UNSIGNED", "WIDTHEXPAND", "WIDTHTRUNC")
+_WAIVED = (
+    *("CASEINCOMPLETE", "CMPCONST", "SYMRSVDWORD"),
+    *("UNSIGNED", "WIDTHEXPAND", "WIDTHTRUNC"),
+)
 _LINT = "\n".join(
     (
         "// Widths are exact in the language that this comes from; here the rules of expressions",
         "// widen and cut as was meant. A case without a match keeps what was assigned before.",
+        "// Names that only C++ reserves are names.",
         *(f"/* verilator lint_off {name} */" for name in _WAIVED),
         "",
     )
