@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # Two BLAS threads fight each other and the simulator for two cores.
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test check tools baseline clean
+.PHONY: demo test check tools baseline areas clean
 
 demo: $(VENV)/installed
 	$(BIN)/neardecode model fetch smollm2-135m
@@ -27,6 +27,10 @@ check: $(VENV)/installed
 # Renews the committed cycle counts; review the difference.
 baseline: $(VENV)/installed
 	$(BIN)/python -m tests.baseline
+
+# Renews the committed areas, of all blocks; review the difference. The tests check the small ones.
+areas: $(VENV)/installed
+	$(BIN)/python -m tests.areas
 
 tools:
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11 or newer, or say make PYTHON=..." >&2; exit 1; }

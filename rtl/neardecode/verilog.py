@@ -16,11 +16,27 @@ from pathlib import Path
 from typing import Any
 
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
-from amaranth.hdl import Elaboratable
+from amaranth.hdl import Elaboratable, Value
+from amaranth.lib import wiring
 
 from neardecode.lib.clock_gate import CLOCK_GATE, ClockGates
 
-__all__ = ["to_rtlil", "to_verilog"]
+__all__ = ["header", "to_rtlil", "to_verilog", "without_sources"]
+
+_WAIVED = (
+    *("CASEINCOMPLETE", "CMPCONST", "SYMRSVDWORD"),
+    *("UNSIGNED", "WIDTHEXPAND", "WIDTHTRUNC"),
+)
+_LINT = "\n".join(
+    (
+        "// Widths are exact in the language that this comes from; here the rules of expressions",
+        "// widen and cut as was meant. A case without a match keeps what was assigned before.",
+        "// Names that only C++ reserves are names.",
+        *(f"/* verilator lint_off {name} */" for name in _WAIVED),
+        "",
+    )
+)
+_NO_BITS = re.compile(r"^  (?:wire|reg) \[-1:0\] [^\n]*;\n", re.M)
 
 _MODULE = re.compile(r"^((?:attribute [^\n]*\n)*)module \\(\S+)\n(.*?)^end\n", re.M | re.S)
 _CHILD = re.compile(r"^  cell \\(\S+) (\S+)\n((?:    [^\n]*\n)*)  end\n", re.M)
@@ -28,20 +44,38 @@ _CONNECT = re.compile(r"^    connect (\S+) ([^\n]*)\n", re.M)
 _UNNAMED = re.compile(r"\\port\$\d+\$\d+")
 _UNNAMED_PORT = re.compile(r"^  wire width \d+ (?:input|output) \d+ +(\\port\$\d+\$\d+)$", re.M)
 _REPEATED = re.compile(r"((?:\\\S+|\w+) *\[\d+\])(?:, \1){2,}")
+_SOURCE = re.compile(r'^ *attribute \\src "[^"]*"\n', re.M)
+_SOURCE_OF_OTHERS = re.compile(
+    r'^( *)attribute \\src "[^"]*"\n(?!(?:\1attribute [^\n]*\n)*\1wire )', re.M
+)
 _PRIORITY = re.compile(r"(?<=parameter signed \\PRIORITY )32'[01]+")
 
 
-def to_rtlil(component: Elaboratable, name: str, platform: ClockGates | None = None) -> str:
+def to_rtlil(
+    component: Elaboratable,
+    name: str,
+    platform: ClockGates | None = None,
+    *,
+    sources: bool = False,
+) -> str:
     """The RTLIL of a component, each distinct module once.
 
     Args:
         component: A component whose signature gives its ports.
         name: The top module's name.
         platform: What there is besides logic.
+        sources: Whether each wire says the file, from the package on, and line of its declaration.
     """
     with _undefined_memories():
-        text = rtlil.convert(component, name=name, platform=platform, emit_src=False)
+        text = rtlil.convert(component, name=name, platform=platform, emit_src=sources)
+    if sources:
+        text = _SOURCE_OF_OTHERS.sub("", text.replace(f'"{Path(__file__).parents[1]}/', '"'))
     return _share_modules(text)
+
+
+def without_sources(text: str) -> str:
+    """RTLIL that does not say where its wires were declared."""
+    return _SOURCE.sub("", text)
 
 
 def to_verilog(component: Elaboratable, name: str) -> str:
@@ -72,9 +106,36 @@ def to_verilog(component: Elaboratable, name: str) -> str:
         if result.returncode != 0 or not target.exists():
             last = (result.stdout + result.stderr).strip().splitlines()[-1:]
             raise RuntimeError(f"Yosys failed: {''.join(last) or 'no message'}")
-        # Yosys extends signs bit by bit, which simulators take at its word.
-        text = _REPEATED.sub(_replicated, target.read_text())
-        return text + _CLOCK_GATE if f"  {CLOCK_GATE} " in text else text
+        # Yosys extends signs bit by bit, which simulators take at its word; a signal of no bits
+        # would be one of two.
+        text = _REPEATED.sub(_replicated, _NO_BITS.sub("", target.read_text()))
+        return _LINT + text + (_CLOCK_GATE if f"  {CLOCK_GATE} " in text else "")
+
+
+def header(component: wiring.Component, name: str, parameters: str) -> str:
+    """What stands above a component's Verilog: what it is, with what parameters, and its ports.
+
+    Args:
+        component: The component.
+        name: The top module's name.
+        parameters: Its parameters, in lines.
+    """
+    ports = [("clk", "input", 1), ("rst", "input", 1)]
+    for path, member, value in component.signature.flatten(component):
+        flow = "input" if member.flow == wiring.In else "output"
+        ports.append(("__".join(map(str, path)), flow, len(Value.cast(value))))
+    summary = (type(component).__doc__ or "").strip().partition("\n\n")[0].split("\n")
+    lines = [
+        f"{name}: {type(component).__name__}",
+        *(line.strip() for line in summary),
+        "",
+        "Parameters:",
+        *(f"  {line}" for line in parameters.splitlines()),
+        "",
+        "Ports; everything is synchronous to clk, and rst is active high:",
+        *(f"  {flow:6} {width:6} {port}" for port, flow, width in ports if width),
+    ]
+    return "".join(f"// {line}".rstrip() + "\n" for line in lines) + "\n"
 
 
 def _replicated(match: re.Match[str]) -> str:
@@ -155,7 +216,7 @@ def _share_modules(text: str) -> str:
         # Assertions are numbered through the whole design too, latest lowest.
         numbers = count(-1, -1)
         body = _PRIORITY.sub(lambda _, numbers=numbers: f"{next(numbers)}", "".join(pieces))
-        shared[name] = by_body.setdefault(body, name)
+        shared[name] = by_body.setdefault(without_sources(body), name)
         if shared[name] == name:
             kept.append(f"{attributes}module \\{name}\n{body}end\n")
     return "".join(kept)

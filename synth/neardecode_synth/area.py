@@ -1,41 +1,69 @@
-"""The area of a component in gates, by Yosys' generic two-input mapping.
+"""What a component costs: gates, macros, cells of a library, cells of an FPGA, and its clock.
 
-Gate equivalents: NAND and NOR 1, inverter 0.67, flip-flop 5.67; a flip-flop with an enable is
-counted at 5.67 and at 8, as libraries differ, so an area is a range.
-
-Source of the weights: a NAND2 of a typical standard-cell library is the unit.
+A component is divided into units, each synthesised once, and summed over its hierarchy. Between
+units nothing is optimised; what is small enough is one unit.
 """
 
-import json
-import re
-import subprocess
-import sys
-import tempfile
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from amaranth.lib import wiring
 
-from neardecode.verilog import to_rtlil
+import neardecode
+from neardecode.verilog import to_rtlil, without_sources
+from neardecode_synth import ecp5, timing
+from neardecode_synth.gates import Elaborated, Gates, map_to_gates
+from neardecode_synth.liberty import Liberty, map_to_cells
+from neardecode_synth.memories import Macro
+from neardecode_synth.units import Unit, divide
+from neardecode_synth.yosys import SynthesisError, kept
 
-__all__ = ["Area", "SynthesisError", "synthesise"]
-
-SRAM = "sram"
-"""What an SRAM macro is called in the netlist."""
-
-SRAM_WORDS = 64
-"""Memories of more words than this are SRAM and counted in bits; others become flip-flops."""
-
-WIDE_FACTOR = 11
-"""Products of two factors of at least so many bits are recoded."""
-
-GATE_WEIGHTS = {"$_NAND_": 1.0, "$_NOR_": 1.0, "$_NOT_": 0.67}
-FLIP_FLOP = 5.67
-FLIP_FLOP_WITH_ENABLE = 8.0
+__all__ = ["Area", "Block", "Part", "measure", "synthesise"]
 
 
-class SynthesisError(RuntimeError):
-    """A component that Yosys did not synthesise, or whose result is not plausible."""
+@dataclass(frozen=True)
+class Block:
+    """What is to be measured.
+
+    Attributes:
+        name: What it is called.
+        make: Makes the component; its result depends on ``arguments`` and the sources alone.
+        arguments: What tells this component apart from others.
+        depth: Levels of its hierarchy that are units of their own.
+        fpga: Whether it is placed and routed in an ECP5, as one unit.
+    """
+
+    name: str
+    make: Callable[[], wiring.Component]
+    arguments: str
+    depth: int = 0
+    fpga: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """A unit and how often it is there.
+
+    Attributes:
+        name: The hierarchical name of its first instance.
+        count: Instances.
+        gates: One instance in gates and macros.
+        area_um2: One instance in the library.
+        library_kge: The same in thousands of the library's NAND2.
+        path: Its longest path there, as `timing.longest_path` says.
+    """
+
+    name: str
+    count: int
+    gates: Gates
+    area_um2: float | None = None
+    library_kge: float | None = None
+    path: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -43,109 +71,151 @@ class Area:
     """What a component is made of.
 
     Attributes:
-        gates: Two-input gates and inverters, by Yosys' cell type.
-        flip_flops: Flip-flops.
-        enabled_flip_flops: Those among them with an enable.
-        sram_bits: Bits of memories that stay memories.
+        name: The component's.
+        parts: Its units.
+        fpga: Its cells in an ECP5.
+        placed: What `ecp5.place` says, where nextpnr is there.
+        buffer_bits: Of a router, bits of its buffers.
     """
 
-    gates: dict[str, int]
-    flip_flops: int
-    enabled_flip_flops: int
-    sram_bits: int
+    name: str
+    parts: list[Part]
+    fpga: ecp5.Ecp5 | None = None
+    placed: dict[str, Any] | None = None
+    buffer_bits: int | None = None
 
-    @property
-    def logic_ge(self) -> float:
-        """Gate equivalents of the logic alone."""
-        return sum(GATE_WEIGHTS[cell] * count for cell, count in self.gates.items())
+    def total(self, of: Callable[[Part], float | None]) -> float | None:
+        """A number of all parts together; None if any has none."""
+        numbers = [of(part) for part in self.parts]
+        if any(number is None for number in numbers):
+            return None
+        return sum(
+            part.count * (number or 0) for part, number in zip(self.parts, numbers, strict=True)
+        )
+
+    def sum(self, of: Callable[[Gates], float]) -> float:
+        """A number of all parts' gates together."""
+        return sum(part.count * of(part.gates) for part in self.parts)
 
     @property
     def low_ge(self) -> float:
-        """Gate equivalents without SRAM, every flip-flop at 5.67."""
-        return self.logic_ge + FLIP_FLOP * self.flip_flops
+        """Gate equivalents without macros, a flip-flop at 5.67."""
+        return self.sum(lambda gates: gates.low_ge)
 
     @property
     def high_ge(self) -> float:
-        """Gate equivalents without SRAM, a flip-flop with an enable at 8."""
-        return self.low_ge + (FLIP_FLOP_WITH_ENABLE - FLIP_FLOP) * self.enabled_flip_flops
+        """Gate equivalents without macros, a flip-flop at 8."""
+        return self.sum(lambda gates: gates.high_ge)
+
+    @property
+    def macros(self) -> dict[Macro, int]:
+        """The memories, and how often each is there."""
+        counts: dict[Macro, int] = {}
+        for part in self.parts:
+            for macro in part.gates.macros:
+                counts[macro] = counts.get(macro, 0) + part.count
+        return counts
+
+    @property
+    def slowest(self) -> Part | None:
+        """The part with the longest path in the library."""
+        timed = [part for part in self.parts if part.path]
+        return max(timed, key=lambda part: (part.path or {})["delay_ns"], default=None)
 
 
-def synthesise(component: wiring.Component) -> Area:
-    """Maps a component to gates and counts them.
+def synthesise(component: wiring.Component) -> Gates:
+    """The gates of a component that is one unit.
 
     Raises:
-        SynthesisError: if Yosys fails, or finds nothing, or leaves a cell of another kind.
+        SynthesisError: if Yosys fails, finds nothing, or leaves a cell of another kind.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        source, counts, memories = (Path(folder) / name for name in ("in.il", "counts", "memories"))
-        source.write_text(to_rtlil(component, "top"))
-        passes = (
-            f"read_rtlil {source}",
-            "chformal -remove",
-            "hierarchy -top top",
-            "proc",
-            "flatten",
-            "opt",
-            "memory -nomap",
-            f"memory_map t:$mem_v2 r:SIZE<={SRAM_WORDS} %i",
-            f"tee -o {memories} dump t:$mem_v2",
-            # An SRAM is a macro: Yosys keeps it, with all that drives it, and leaves it alone.
-            f"chtype -set \\{SRAM} t:$mem_v2",
-            # Sums of many wide rows keep abc from coming to an end: it searches them for equal
-            # nodes. Booth's recoding halves the rows; of narrow factors it makes more logic.
-            "wreduce",
-            f"booth t:$mul r:A_WIDTH>={WIDE_FACTOR} %i r:B_WIDTH>={WIDE_FACTOR} %i",
-            "synth -top top -run coarse:check -noabc",
-            "abc -g cmos2",
-            f"tee -o {counts} stat -json",
-        )
-        result = subprocess.run(
-            [sys.executable, "-c", _RUN_PASSES, *passes],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if result.returncode != 0 or not counts.exists():
-            last = (result.stdout + result.stderr).strip().splitlines()[-1:]
-            raise SynthesisError(f"Yosys failed: {''.join(last) or 'no message'}")
-        sram_bits = _memory_bits(memories.read_text())
-        cells = json.loads(_from_brace(counts.read_text()))["design"]["num_cells_by_type"]
-
-    gates = {cell: cells.pop(cell, 0) for cell in GATE_WEIGHTS}
-    for cell in (SRAM, "$scopeinfo"):
-        cells.pop(cell, None)
-    flip_flops = {cell: count for cell, count in cells.items() if "DFF" in cell}
-    if other := set(cells) - set(flip_flops):
-        raise SynthesisError(f"cells that have no area: {', '.join(sorted(other))}")
-    area = Area(
-        gates,
-        sum(flip_flops.values()),
-        sum(count for cell, count in flip_flops.items() if "DFFE" in cell),
-        sram_bits,
-    )
-    if area.low_ge == 0:
-        raise SynthesisError("nothing was left of the component: has it outputs?")
-    return area
+    gates = map_to_gates(Elaborated(divide(to_rtlil(component, "top"), "top", 0).text))
+    _refuse_nothing("the component", gates.low_ge)
+    return gates
 
 
-def _memory_bits(dump: str) -> int:
-    """Bits of all memory cells of an RTLIL dump."""
-    parameters = ("SIZE", "WIDTH")
-    sizes, widths = (
-        [int(value) for value in re.findall(rf"parameter (?:signed )?\\{name} (\d+)\n", dump)]
-        for name in parameters
-    )
-    return sum(size * width for size, width in zip(sizes, widths, strict=True))
+def measure(
+    blocks: Sequence[Block],
+    library: Liberty | None,
+    workers: int,
+    started: Callable[[str], None] = lambda what: None,
+) -> list[Area]:
+    """Synthesises blocks, side by side.
+
+    Args:
+        blocks: What is measured.
+        library: Cells to map to beside gates; with OpenSTA, their longest path.
+        workers: Processes at a time.
+        started: Told of each block or unit that is begun.
+
+    Raises:
+        SynthesisError: if a tool fails, or a block comes to nothing.
+    """
+    elaborated = [_elaborate(block) for block in blocks]
+    divided = [
+        divide(one["rtlil"], block.name, block.depth)
+        for block, one in zip(blocks, elaborated, strict=True)
+    ]
+    units = {unit.text: unit for whole in divided for unit, _ in whole.counted()}
+
+    def part(unit: Unit) -> Part:
+        started(unit.name)
+        one = Elaborated(unit.text)
+        gates = map_to_gates(one)
+        if library is None:
+            return Part(unit.name, 1, gates)
+        cells = map_to_cells(one, library)
+        path = timing.longest_path(cells, library) if timing.has_tool() else None
+        return Part(unit.name, 1, gates, cells.area_um2, cells.kge, path)
+
+    def fpga(block: Block, rtlil: str) -> tuple[ecp5.Ecp5, dict[str, Any] | None]:
+        started(f"{block.name} for an FPGA")
+        text = without_sources(divide(rtlil, block.name, 0).text)
+        return ecp5.map_to_ecp5(text), ecp5.place(text) if ecp5.has_nextpnr() else None
+
+    # Yosys runs in processes; a thread waits for each. Large ones first, so that none is last.
+    with ThreadPoolExecutor(workers) as pool:
+        largest_first = sorted(units.values(), key=lambda unit: -len(unit.text))
+        made = {unit.text: pool.submit(part, unit) for unit in largest_first}
+        placed = {
+            index: pool.submit(fpga, block, one["rtlil"])
+            for index, (block, one) in enumerate(zip(blocks, elaborated, strict=True))
+            if block.fpga
+        }
+        areas = []
+        for index, (block, whole) in enumerate(zip(blocks, divided, strict=True)):
+            parts = [
+                replace(made[unit.text].result(), name=unit.name, count=count)
+                for unit, count in whole.counted()
+            ]
+            in_fpga = placed[index].result() if index in placed else (None, None)
+            area = Area(block.name, parts, *in_fpga, elaborated[index]["buffer_bits"])
+            _refuse_nothing(block.name, area.low_ge)
+            areas.append(area)
+    return areas
 
 
-def _from_brace(text: str) -> str:
-    return text[text.index("{") :]
+def _elaborate(block: Block) -> dict[str, Any]:
+    """A block's RTLIL; kept, for the hardware of a chip takes seconds to elaborate."""
+
+    def make() -> dict[str, Any]:
+        component = block.make()
+        rtlil = to_rtlil(component, block.name, sources=True)
+        return {"rtlil": rtlil, "buffer_bits": getattr(component, "buffer_bits", None)}
+
+    return kept(make, "component", _hardware(), block.name, block.arguments)
 
 
-_RUN_PASSES = """
-import sys
-from pyosys import libyosys
-design = libyosys.Design()
-for line in sys.argv[1:]:
-    libyosys.run_pass(line, design)
-"""
+@cache
+def _hardware() -> str:
+    """A digest of all hardware's sources."""
+    state = hashlib.sha256()
+    for folder in neardecode.__path__:
+        for path in sorted(Path(folder).rglob("*.py")):
+            state.update(hashlib.sha256(path.read_bytes()).digest())
+    return state.hexdigest()
+
+
+def _refuse_nothing(name: str, gates: float) -> None:
+    if not gates > 0:
+        raise SynthesisError(f"nothing was left of {name}: has it outputs?")

@@ -8,6 +8,8 @@ from neardecode_testbench.cli.app import app
 
 COMMANDS = [
     ("decode",),
+    ("energy",),
+    ("report",),
     ("verilog",),
     ("accuracy",),
     ("area",),

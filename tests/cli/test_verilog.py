@@ -1,16 +1,38 @@
 import json
+import os
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from neardecode.chip import counter_names
 from neardecode.config import PRESETS, Host, dumps
-from neardecode_testbench.cli.blocks import BLOCKS
+from neardecode_testbench.cli.blocks import BLOCKS, make_block
+from neardecode_testbench.drive import amaranth_sim, cocotb_run
+from neardecode_testbench.drive.design import Design
+from neardecode_testbench.drive.toolchain import verilator_root
+from neardecode_testbench.scenarios.random_inputs import RandomInputs
+
+
+def lint(path, top):
+    """Any warning of Verilator fails."""
+    program, root = verilator_root()
+    result = subprocess.run(
+        [program, "--lint-only", "--top-module", top, path],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "VERILATOR_ROOT": str(root)},
+    )
+    assert result.returncode == 0, result.stderr[:1000]
 
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_a_block_becomes_verilog_with_its_name(neardecode, in_folder, block):
     config = "stack" if block in ("vault_controller", "page_evictor") else "tiny"
+    if block in ("token_chip", "token_decoder"):
+        config = "decoder-tiny"
     if block == "channel_controller":
         config = in_folder.parent / "host.toml"
         host = Host(zones=2, pages_a_block=8, id_bits=4, units=2, reads=8, writes=8)
@@ -25,6 +47,17 @@ def test_a_block_becomes_verilog_with_its_name(neardecode, in_folder, block):
     modules = re.findall(r"^module (\\?\S+?)\s*\(", text, re.M)
     assert len(modules) == len(set(modules)) == results["modules"]
     assert block in modules
+    comment, _, _ = text.partition("/* verilator")
+    assert f"// {block}: " in comment
+    assert "//   flash.channels" in comment or "//   channels = " in comment
+    ports = re.search(rf"^module {block}\((.*?)\);", text, re.M | re.S)
+    assert ports is not None
+    names = {name.strip().strip("\\").strip() for name in ports[1].split(",")}
+    listed = {
+        line.split()[-1] for line in comment.splitlines() if re.match(r"//   (in|out)put", line)
+    }
+    assert names == listed
+    lint(in_folder / f"{block}.sv", block)
     written = {f"{block}.sv"} | ({"chip.counters.json"} if block == "chip" else set())
     assert {path.name for path in in_folder.iterdir()} == written
 
@@ -48,3 +81,29 @@ def test_the_same_configuration_gives_the_same_file(neardecode, tmp_path):
     for name in ("a.sv", "b.sv"):
         neardecode("verilog", "router", "--config", "tiny", "-o", tmp_path / name)
     assert (tmp_path / "a.sv").read_bytes() == (tmp_path / "b.sv").read_bytes()
+
+
+class Written(Design):
+    """A block whose Verilog is a file that the command wrote."""
+
+    path: Path
+
+    def files(self):
+        return self.path, super().files()[1]
+
+
+@pytest.mark.parametrize("block", ["silu_gate", "softmax"])
+def test_the_file_does_what_the_block_does_in_amaranths_simulator(
+    neardecode, in_folder, monkeypatch, block
+):
+    assert neardecode("verilog", block, "--config", "tiny").status == 0
+    written = Written(make_block, (block, PRESETS["tiny"]))
+    object.__setattr__(written, "path", in_folder / f"{block}.sv")
+    monkeypatch.setattr(cocotb_run, "TOP", block)
+    _, ports = Design.files(written)
+    inputs = {port.name: port.width for port in ports if port.is_input}
+    outputs = [port.name for port in ports if not port.is_input]
+    scenario = RandomInputs(inputs, outputs)
+    expected = amaranth_sim.run(written.make(), scenario)
+    assert len({str(outcome) for outcome in expected}) > 20, "something happens"
+    assert cocotb_run.run(written, scenario, "verilator", waves=None, wave_cycles=0) == expected

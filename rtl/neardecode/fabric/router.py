@@ -133,6 +133,11 @@ class Router(wiring.Component):
             }
         )
 
+    @property
+    def buffer_bits(self) -> int:
+        """Bits of all its buffers together."""
+        return sum(buffer.depth for buffer in self._buffers.values()) * self._flit.size
+
     def elaborate(self, platform) -> Module:
         """Buffers, the packets at their fronts, credits, the allocator, and the crossbar."""
         m = Module()

@@ -31,7 +31,9 @@ def main() -> None:
         bench_stack,
         config,
         decode,
+        energy,
         model,
+        report,
         verilog,
     )
 

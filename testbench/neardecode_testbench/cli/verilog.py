@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from neardecode.chip import counter_names
-from neardecode.config import load
-from neardecode.verilog import to_verilog
+from neardecode.config import dumps, load
+from neardecode.verilog import header, to_verilog
 from neardecode_testbench.cli.app import app
 from neardecode_testbench.cli.blocks import BLOCKS, make_block
 from neardecode_testbench.cli.output import JsonOption, check_writable, console, write_json
@@ -24,14 +24,17 @@ def verilog(
     ] = None,
     json: JsonOption = None,
 ) -> None:
-    """Write a block as SystemVerilog; with the chip goes the map of its counters.
+    """Write a block as SystemVerilog, parameters and ports above it.
+
+    With the chip goes the map of its counters.
 
     Example: `neardecode verilog flash_channel --config hbf16 -o channel.sv`
     """
     path = output or Path(f"{block}.sv")
     check_writable(path, json)
     settings = load(config)
-    text = to_verilog(make_block(block, settings), block)
+    component = make_block(block, settings)
+    text = header(component, block, dumps(settings)) + to_verilog(component, block)
     write_atomically(path, text)
     results: dict = {"block": block, "file": str(path), "modules": text.count("\nmodule ")}
     if block == "chip":

