@@ -1,4 +1,4 @@
-# make demo   a real prompt, decoded with its attention scores computed in RTL
+# make demo   a real prompt, decoded wholly in RTL
 # make test   every test, proof and check
 # make check  formatting, lint, types, import order
 
@@ -12,7 +12,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 
 demo: $(VENV)/installed
 	$(BIN)/neardecode model fetch smollm2-135m
-	$(BIN)/neardecode decode --model smollm2-135m --prompt "The capital of France is" --tokens 8
+	$(BIN)/neardecode decode --config decoder-demo --prompt "The capital of France is" --tokens 16
 
 test: check
 	$(BIN)/neardecode model fetch smollm2-135m

@@ -151,7 +151,7 @@ def test_builds_at_the_same_time_do_not_meet(cache, monkeypatch):
     monkeypatch.setattr(design, "to_verilog", convert_together)
     monkeypatch.setattr(native, "_compile", compile_together)
     with ThreadPoolExecutor(2) as pool:
-        builds = [pool.submit(native._build, Design(Constant, (77,)), False) for _ in range(2)]
+        builds = [pool.submit(native.build, Design(Constant, (77,)), False) for _ in range(2)]
         (library, ports), other = (build.result() for build in builds)
     assert other == (library, ports)
     assert library.read_text() == "built"

@@ -87,7 +87,7 @@ def test_a_build_is_made_once(machine, fresh_cache, monkeypatch):
         (folder / "library.so").touch()
 
     monkeypatch.setattr(native, "_compile", compile_library)
-    assert native._build(machine, False) == native._build(machine, False)
+    assert native.build(machine, False) == native.build(machine, False)
     assert len(compiled) == 1
     assert [path.suffix for path in fresh_cache.iterdir()] == [".so"]
 
@@ -99,5 +99,5 @@ def test_a_build_with_waves_is_another(machine, fresh_cache, monkeypatch):
         "_compile",
         lambda folder, *rest: (flags.append(rest), (folder / "library.so").touch()),
     )
-    libraries = {native._build(machine, trace)[0] for trace in (False, True, False)}
+    libraries = {native.build(machine, trace)[0] for trace in (False, True, False)}
     assert len(libraries) == len(flags) == 2

@@ -20,7 +20,8 @@ from neardecode_testbench.cli.decode_tokens import print_tokens, run_tokens, tok
 from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.cli.output import JsonOption, check_writable, console, write_json
 from neardecode_testbench.devices.board import Board
-from neardecode_testbench.drive.backends import BACKENDS, WAVE_CYCLES, simulate
+from neardecode_testbench.devices.token_board import TokenBoard
+from neardecode_testbench.drive.backends import BACKENDS, WAVE_CYCLES, prepare, simulate
 from neardecode_testbench.drive.design import Design
 from neardecode_testbench.drive.toolchain import check_tools
 from neardecode_testbench.reference.decoder import generate
@@ -106,10 +107,14 @@ def decode(
         for option, given in (("--stalls", stalls), ("--trace", trace)):
             if given is not None:
                 raise InputError(f"{option}: not with a token decoder ({config})")
+        design = Design(TokenBoard, (settings,))
+        with _status("building the simulator", quiet):
+            prepare(design, backend, waves=waves)
         begin = time.perf_counter()
         with _progress(len(ids) + tokens - 1, "tokens", backend, quiet) as on_token:
             decoded = run_tokens(
-                *(settings, source, ids, tokens, tokenizer.stops, context, backend, on_token),
+                *(settings, design, source, ids, tokens, tokenizer.stops, context, backend),
+                on_token=on_token,
                 waves=waves,
                 wave_cycles=wave_cycles,
             )
@@ -139,6 +144,8 @@ def decode(
         settings, source, ids, tokens, tokenizer.stops, context, stall_seed=stalls
     )
     design = Design(Board, (settings,))
+    with _status("building the simulator", quiet):
+        prepare(design, backend, waves=waves)
     begin = time.perf_counter()
     positions = len(ids) + max(len(reference) - (len(reference) == tokens), 0)
     with _progress(positions * decoder.shape.layers, "layers", backend, quiet) as on_layer:

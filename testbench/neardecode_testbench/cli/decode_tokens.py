@@ -8,7 +8,6 @@ from rich.markup import escape
 from neardecode.config import Config
 from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.cli.output import console
-from neardecode_testbench.devices.token_board import TokenBoard
 from neardecode_testbench.drive.backends import Backend, simulate
 from neardecode_testbench.drive.design import Design
 from neardecode_testbench.reference.compiler import CompileError
@@ -23,12 +22,14 @@ RATIO_LIMIT = 1.0001
 
 def run_tokens(
     settings: Config,
+    design: Design,
     source: ModelSource,
     ids: list[int],
     count: int,
     stops: frozenset[int],
     context: int,
     backend: Backend,
+    *,
     on_token: Callable[[int], None] | None,
     **waves: Any,
 ) -> TokenRun:
@@ -39,7 +40,7 @@ def run_tokens(
     """
     scenario = TokenDecode(settings, source, ids, count, stops, context, on_token=on_token)
     try:
-        run = simulate(Design(TokenBoard, (settings,)), scenario, backend, **waves)
+        run = simulate(design, scenario, backend, **waves)
     except CompileError as error:
         raise InputError(str(error)) from None
     if run.mismatches:

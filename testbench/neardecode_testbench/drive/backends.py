@@ -9,12 +9,27 @@ from neardecode_testbench.drive.design import Design, write_atomically
 from neardecode_testbench.drive.stimulus import Scenario
 from neardecode_testbench.drive.waves import vcd_to_fst
 
-__all__ = ["BACKENDS", "Backend", "simulate"]
+__all__ = ["BACKENDS", "Backend", "prepare", "simulate"]
 
 Backend = Literal["native", "verilator", "icarus", "amaranth"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
 WAVE_CYCLES = 20_000
+
+
+def prepare(design: Design, backend: Backend, *, waves: Path | None = None) -> None:
+    """Builds what a simulation takes, which is minutes for a whole chip that was never built.
+
+    Args:
+        design: What to simulate.
+        backend: Which simulator; only the native one is worth waiting for apart.
+        waves: As for `simulate`.
+
+    Raises:
+        ToolError: if a tool is missing.
+    """
+    if backend == "native":
+        native.build(design, trace=waves is not None)
 
 
 def simulate(

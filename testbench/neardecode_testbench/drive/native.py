@@ -26,7 +26,7 @@ from neardecode_testbench.drive.stimulus import (
 )
 from neardecode_testbench.drive.toolchain import ToolError, compiler, verilator_root
 
-__all__ = ["NativeRunner", "call", "compiler_flags", "run"]
+__all__ = ["NativeRunner", "build", "call", "compiler_flags", "run"]
 
 LOG_CAPACITY = 1 << 16
 """Accesses that a play may keep for one storage port."""
@@ -70,7 +70,7 @@ class NativeRunner:
     """
 
     def __init__(self, design: Design, *, trace: bool = False):
-        library, ports = _build(design, trace)
+        library, ports = build(design, trace)
         self._library = ctypes.CDLL(str(library))
         self._library.runner_open.restype = ctypes.c_void_p
         for name in ("cycle", "fed", "taken", "reads", "writes"):
@@ -302,8 +302,8 @@ def _storage_bytes(width: int) -> int:
     return 4 * -(-width // 32)
 
 
-def _build(design: Design, trace: bool) -> tuple[Path, list[Port]]:
-    """The compiled library and the ports of a design."""
+def build(design: Design, trace: bool) -> tuple[Path, list[Port]]:
+    """The compiled library and the ports of a design, made when nothing like it was before."""
     verilog, ports = design.files()
     verilator, root = verilator_root()
     cxx = compiler()
