@@ -11,8 +11,8 @@ import neardecode_testbench.benches
 from neardecode_testbench.drive.cocotb_run import simulate_module
 
 BENCHES = (
-    *("controller_axi", "flash_channel", "kv_append", "link", "mac_slice", "nand_dies"),
-    *("off_stack", "protected_link", "reduction", "router", "softmax", "vault"),
+    *("attention_unit", "controller_axi", "flash_channel", "kv_append", "link", "mac_slice"),
+    *("nand_dies", "off_stack", "protected_link", "reduction", "router", "softmax", "vault"),
 )
 VARIANTS = {"controller_axi": ("plain", "corrected")}
 """Benches of more than one design, which their ``DESIGNS`` names."""

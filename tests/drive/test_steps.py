@@ -252,6 +252,45 @@ def test_an_address_beyond_the_memory_is_named(run):
     assert str(caught.value) == "cycle 2: storage read beat 10, beyond its 10"
 
 
+def test_storages_stay_connected_while_a_design_is_probed(run):
+    def scenario(step):
+        step(reading(3))
+        seen = [outputs(step, "beat", address=address)["beat"] for address in (7, 2, 5)]
+        step(reading(9, 3))
+        # What is asked for between plays is not among the accesses of either.
+        kept = [outputs(step, "beat", address=6)["beat"], step(reading(9, 3)).accesses]
+        return [*seen, *kept]
+
+    beats = [int.from_bytes(memory()[at].tobytes(), "little") for at in (3, 7, 2, 9)]
+    assert run(scenario) == [*beats, {"storage": [(8, 9), (9, 9)]}]
+
+
+def test_a_write_during_a_probe_changes_its_beat(run):
+    changed = odd()
+
+    def scenario(step):
+        step(storing(changed, 3))
+        outputs(step, address=4, writing=1, fresh=7)
+        return outputs(step, "old", writing=0)["old"], outputs(step, "old")["old"]
+
+    # A write leaves standing what was read before it.
+    before = int.from_bytes(odd()[3].tobytes(), "little")
+    assert run(scenario) == (before, 7)
+    expected = odd()
+    expected[4] = [7] + [0] * 70
+    assert changed.tolist() == expected.tolist()
+
+
+def test_an_address_beyond_the_memory_is_named_during_a_probe(run):
+    def scenario(step):
+        step(reading(9))
+        outputs(step, address=10)
+
+    with pytest.raises(StorageError) as caught:
+        run(scenario)
+    assert str(caught.value) == "cycle 2: storage read beat 10, beyond its 10"
+
+
 def odd():
     return np.random.default_rng(1).integers(256, size=(10, 71), dtype=np.uint8)
 

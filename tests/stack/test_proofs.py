@@ -19,6 +19,11 @@ from neardecode_testbench.scenarios.properties.read_buffer import (
     ObservedReadBuffer,
     ReadBufferProperties,
 )
+from neardecode_testbench.scenarios.properties.refresh import (
+    ObservedAllBankRefresh,
+    ObservedBankRefresh,
+    RefreshProperties,
+)
 
 SMALL = TINY.stack.model_copy(
     update={
@@ -134,3 +139,50 @@ def test_a_read_buffer_without_a_bound_gives_a_place_out_twice():
         m.d.comb += buffer.page_fits.eq(1)
 
     assert "a place is given out once" in counterexample(read_buffer(bug))
+
+
+# By bank four of them follow each other; refi is the least that `Stack` lets this be.
+OFTEN = {
+    ObservedAllBankRefresh: (replace(SHORT, refi=40), 20),
+    ObservedBankRefresh: (replace(SHORT, refi=64), 44),
+}
+
+
+def refreshes(kind, postponed=3, bug=None):
+    config = SMALL.model_copy(update={"postponed": postponed})
+    cycles, _ = OFTEN[kind]
+    refresh = kind(config, cycles)
+    return RefreshProperties(with_bug(refresh, bug) if bug else refresh, config, cycles)
+
+
+@pytest.mark.parametrize("kind", OFTEN)
+def test_a_refresh_is_postponed_no_further_than_its_limit_whatever_the_accesses(kind):
+    prove(refreshes(kind), OFTEN[kind][1])
+
+
+def test_a_refresh_comes_to_its_limit_where_accesses_leave_no_room():
+    prove(refreshes(ObservedAllBankRefresh, 1), 25, "cover")
+
+
+def test_a_refresh_that_never_goes_first_is_postponed_too_far():
+    def bug(refresh, m):
+        m.d.comb += refresh.urgent.eq(0)
+
+    messages = counterexample(refreshes(ObservedBankRefresh, 1, bug), 68)
+    assert "a refresh is postponed no further than its limit" in messages
+
+
+def test_a_refresh_that_lets_rows_be_opened_comes_too_late():
+    def bug(refresh, m):
+        m.d.comb += [refresh.drains.eq(0), refresh.blocked.eq(0)]
+
+    messages = counterexample(refreshes(ObservedAllBankRefresh, 1, bug), 44)
+    assert "a refresh is postponed no further than its limit" in messages
+
+
+def test_a_refresh_that_forgets_a_bank_is_told_by_the_bank_s_age():
+    def bug(refresh, m):
+        m.d.sync += refresh.debts[0].eq(0)
+
+    messages = counterexample(refreshes(ObservedBankRefresh, 1, bug), 36)
+    assert "what is owed covers the time" in messages

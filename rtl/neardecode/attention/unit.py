@@ -110,7 +110,12 @@ class AttentionUnit(wiring.Component):
     @property
     def turn(self) -> int:
         """Cycles from a tile's last beat of keys to its first of elements of values."""
-        return self._slice.latency + Softmax.latency + 1
+        return self._slice.latency + Softmax.latency
+
+    @property
+    def sum_latency(self) -> int:
+        """Cycles from a command's last beat of elements to its first sum."""
+        return self._slice.sum_latency
 
     def elaborate(self, platform) -> Module:
         """Steps to commands, results to scores, probabilities back."""

@@ -263,12 +263,14 @@ class Stack(Section):
                 f" not {self.repair.groups}"
             )
         timings = self.timings
-        # A forced refresh waits for rows to close; both modes must keep up at the doubled rate.
+        # A forced refresh waits for rows to close; both modes must keep up at the doubled rate. By
+        # bank they follow each other, no row is opened meanwhile, but open ones may be written.
         closing = 2 * (timings.rc_ns + timings.wr_ns + timings.wtr_ns)
-        needed = 2 * (
-            timings.rfc_ns + closing
+        written = timings.cwl_ns + timings.wr_ns + timings.rp_ns
+        needed = 2 * closing + 2 * (
+            timings.rfc_ns
             if self.refresh == "all-bank"
-            else timings.rfc_bank_ns + closing + self.banks * timings.refresh_gap_ns
+            else max(timings.rfc_bank_ns, self.banks * max(timings.refresh_gap_ns, written))
         )
         if timings.refi_ns < needed:
             raise ValueError(

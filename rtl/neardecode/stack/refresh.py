@@ -1,6 +1,6 @@
 """When the DRAM is refreshed, all banks at once or one by one."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
@@ -52,9 +52,11 @@ class _Refresh(wiring.Component):
     urgent: Signal
     given: Signal
 
-    def __init__(self, config: Stack, cycles: StackCycles):
+    def __init__(self, config: Stack, cycles: StackCycles, debts: int):
         self._config = config
         self._cycles = cycles
+        self._time = Signal(range(cycles.refi), name="time")
+        self._owed = [Signal(range(config.postponed + 2), name=f"owed_{n}") for n in range(debts)]
         banks = config.banks
         super().__init__(
             {
@@ -77,7 +79,7 @@ class _Refresh(wiring.Component):
     def _interval(self, m: Module) -> Signal:
         """High once every tREFI, or twice."""
         interval = self._cycles.refi
-        time = Signal(range(interval))
+        time = self._time
         later = Signal(range(interval + 2))
         due = Signal()
         m.d.comb += [
@@ -87,12 +89,6 @@ class _Refresh(wiring.Component):
         m.d.sync += time.eq(Mux(due, later - interval, later))
         return due
 
-    def _owed(self, m: Module, name: str, due: Value, paid: Value) -> Signal:
-        """Refreshes that were due and not given; it stays below its end by construction."""
-        owed = Signal(range(self._config.postponed + 2), name=name)
-        m.d.sync += owed.eq(owed + due - paid)
-        return owed
-
 
 class AllBankRefresh(_Refresh):
     """One command for all banks every tREFI, when nothing waits or `postponed` of them are owed.
@@ -101,11 +97,15 @@ class AllBankRefresh(_Refresh):
     banks from accesses, closes their rows and refreshes them.
     """
 
+    def __init__(self, config: Stack, cycles: StackCycles):
+        super().__init__(config, cycles, 1)
+
     def elaborate(self, platform) -> Module:
         """What is owed, and the two commands that pay it."""
         m = Module()
         begins, must, pays = Signal(), Signal(), Signal()
-        owed = self._owed(m, "owed", self._interval(m), self.given & begins)
+        (owed,) = self._owed
+        m.d.sync += owed.eq(owed + self._interval(m) - (self.given & begins))
         since = Signal(range(self._cycles.ras + 1))
         m.d.comb += [
             must.eq(owed >= self._config.postponed),
@@ -130,8 +130,12 @@ class BankRefresh(_Refresh):
 
     It takes the bank that the accesses passed most recently, because a stream comes back to it
     last, closes its row and refreshes it. Accesses go before it on the row bus, until
-    `postponed` refreshes of a bank are owed.
+    `postponed` refreshes of any bank are owed: the one under way then keeps that bank waiting.
     """
+
+    def __init__(self, config: Stack, cycles: StackCycles):
+        super().__init__(config, cycles, config.banks)
+        self._target, self._has_target = Signal(ceil_log2(config.banks)), Signal()
 
     def elaborate(self, platform) -> Module:
         """What each bank is owed, and the bank whose turn it is."""
@@ -139,12 +143,11 @@ class BankRefresh(_Refresh):
         config = self._config
         banks, groups = config.banks, config.bank_groups
         due = self._interval(m)
-        target, has_target = Signal(ceil_log2(banks)), Signal()
+        target, has_target = self._target, self._has_target
         begins = Signal()
         owing, must = Signal(banks), Signal(banks)
-        for bank in range(banks):
-            paid = self.given & begins & (target == bank)
-            owed = self._owed(m, f"owed_{bank}", due, paid)
+        for bank, owed in enumerate(self._owed):
+            m.d.sync += owed.eq(owed + due - (self.given & begins & (target == bank)))
             m.d.comb += [
                 owing[bank].eq(owed != 0),
                 must[bank].eq(owed >= config.postponed),
@@ -180,7 +183,7 @@ class BankRefresh(_Refresh):
         is_open = self.open.bit_select(target, 1)
         m.d.comb += [
             self.command.bank.eq(target),
-            self.urgent.eq(has_target & must.bit_select(target, 1)),
+            self.urgent.eq(has_target & must.any()),
         ]
         with m.If(has_target):
             for bank in range(banks):

@@ -45,6 +45,10 @@ HEAT_TIME_US = 5.0
 """Time constant of a run that heats: the node then settles within it."""
 LEAST_ROWS = 1024
 """Pages of a vault's bank while it is measured, where more are not needed."""
+EVICTED_AT_A_TIME = 64
+"""Pages under way to flash, so that their blocks are erased at the same time."""
+MOST_AHEAD = 64
+"""The most that `Kv.tiles_ahead` may be."""
 Placement = Literal["stack", "flash", "tiered"]
 
 
@@ -101,7 +105,9 @@ def attention(
     Example: `neardecode bench attention --tokens 512 --vaults 4 --json attention.json`
 
     With `--kv flash` the pages are evicted to a flash channel through its AXI port and attended to
-    there; with `--kv tiered` all but the newest are.
+    there; with `--kv tiered` all but the newest are. Where the configuration has no port, its 64
+    units erase and program that many pages at a time. `kv.tiles_ahead` is at least what hides a
+    sense, as far as it goes.
 
     Example: `neardecode bench attention --kv tiered --hot-pages 3`
 
@@ -237,7 +243,10 @@ def _made(
     stack["pages_a_bank"] = min(stack["pages_a_bank"], least)
     if tables["kv"]["placement"] != "stack":
         # What evicts pages writes them as a host does.
-        host = flash["host"] = flash["host"] or Host().model_dump()
+        host = flash["host"] = flash["host"] or Host(units=EVICTED_AT_A_TIME).model_dump()
+        # What is asked for ahead lasts for a sense.
+        sense = settings.sense_cycles // settings.flash.page_beats
+        tables["kv"]["tiles_ahead"] = min(MOST_AHEAD, max(tables["kv"]["tiles_ahead"], sense))
         banks = flash["dies"] * flash["banks_a_die"]
         least = max(host["zones"] * host["pages_a_block"], _power_of_two(pages / banks))
         flash["pages_a_bank"] = min(flash["pages_a_bank"], least)

@@ -155,6 +155,43 @@ struct Runner {
         ++cycle;
     }
 
+    // Memories give what was read in the cycle before.
+    void answer() {
+        for (Memory& memory : memories) {
+            const Asked& wanted = asked[memory.data.data];
+            if (!wanted.beat) continue;
+            uint8_t* data = static_cast<uint8_t*>(memory.data.data);
+            std::memcpy(data, wanted.beat, wanted.bytes);
+            std::memset(data + wanted.bytes, 0, memory.data.bytes - wanted.bytes);
+        }
+    }
+
+    // Memories take what is read and written in this cycle; false if an address is beyond one.
+    bool serve() {
+        for (int index = 0; index < static_cast<int>(memories.size()); ++index) {
+            Memory& memory = memories[index];
+            Asked& wanted = asked[memory.data.data];
+            wanted.beat = nullptr;
+            if (!bit(memory.valid)) continue;
+            const uint64_t address = number(memory.address);
+            const bool write = memory.write && bit(memory.write);
+            if (address >= memory.beats) {
+                bad_address = address;
+                bad_memory = index;
+                bad_write = write;
+                return false;
+            }
+            uint8_t* beat = memory.bytes + address * memory.beat_bytes;
+            if (write)
+                std::memcpy(beat, memory.write_data.data, memory.beat_bytes);
+            else
+                wanted = {beat, memory.beat_bytes};
+            if (memory.log_every && address % memory.log_every == 0)
+                (write ? memory.writes : memory.reads).keep(cycle, address);
+        }
+        return true;
+    }
+
     // 0 done, 1 no end within the limit, 2 a storage address beyond its memory.
     int play(int64_t limit, int64_t trailing) {
         const int64_t start = cycle;
@@ -178,13 +215,7 @@ struct Runner {
                              (!drain.stall_length || !drain.stalls[cycle % drain.stall_length]);
                 set_bit(drain.ready, drain.open);
             }
-            for (Memory& memory : memories) {
-                const Asked& wanted = asked[memory.data.data];
-                if (!wanted.beat) continue;
-                uint8_t* data = static_cast<uint8_t*>(memory.data.data);
-                std::memcpy(data, wanted.beat, wanted.bytes);
-                std::memset(data + wanted.bytes, 0, memory.data.bytes - wanted.bytes);
-            }
+            answer();
             half(false);
             for (Feed& feed : feeds) {
                 if (feed.offered && bit(feed.ready)) {
@@ -195,27 +226,7 @@ struct Runner {
             for (Drain& drain : drains) {
                 if (drain.open && bit(drain.valid)) take(drain);
             }
-            for (int index = 0; index < static_cast<int>(memories.size()); ++index) {
-                Memory& memory = memories[index];
-                Asked& wanted = asked[memory.data.data];
-                wanted.beat = nullptr;
-                if (!bit(memory.valid)) continue;
-                const uint64_t address = number(memory.address);
-                const bool write = memory.write && bit(memory.write);
-                if (address >= memory.beats) {
-                    bad_address = address;
-                    bad_memory = index;
-                    bad_write = write;
-                    return 2;
-                }
-                uint8_t* beat = memory.bytes + address * memory.beat_bytes;
-                if (write)
-                    std::memcpy(beat, memory.write_data.data, memory.beat_bytes);
-                else
-                    wanted = {beat, memory.beat_bytes};
-                if (memory.log_every && address % memory.log_every == 0)
-                    (write ? memory.writes : memory.reads).keep(cycle, address);
-            }
+            if (!serve()) return 2;
             edge();
         }
         for (Feed& feed : feeds) set_bit(feed.valid, false);
@@ -326,6 +337,18 @@ void runner_memory(Runner* runner, int valid, int address, int data, int write, 
                                 write < 0 ? Port{nullptr, 0} : ports[write_data], bytes, beat_bytes,
                                 beats, log_every, {log_capacity, read_cycles, read_addresses, 0},
                                 {log_capacity, write_cycles, write_addresses, 0}});
+}
+
+// Between two plays memories go on; what they are asked for then is not kept.
+void runner_look(Runner* runner) {
+    for (Memory& memory : runner->memories) memory.log_every = 0;
+    runner->answer();
+    runner->half(false);
+}
+int runner_go_on(Runner* runner) {
+    if (!runner->serve()) return 0;
+    runner->edge();
+    return 1;
 }
 
 int runner_play(Runner* runner, int64_t limit, int64_t trailing) {

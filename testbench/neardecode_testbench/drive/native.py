@@ -21,6 +21,7 @@ from neardecode_testbench.drive.stimulus import (
     Probe,
     Scenario,
     SinkLog,
+    Storage,
     StorageError,
     StuckError,
 )
@@ -83,6 +84,7 @@ class NativeRunner:
         self._runner = ctypes.c_void_p(self._library.runner_open())
         # What stands in the model by pointer must outlive the call.
         self._held: dict[str, np.ndarray] = {}
+        self._storages: list[Storage] = []
 
     def close(self) -> None:
         """Ends the simulation."""
@@ -126,14 +128,15 @@ class NativeRunner:
         """Sets inputs, samples outputs, and gives one clock edge."""
         for port, value in probe.levels.items():
             self._set(port, value)
-        self._library.runner_settle(self._runner)
+        self._library.runner_look(self._runner)
         outputs = {}
         for port in probe.outputs:
             buffer = ctypes.create_string_buffer(self._bytes[port])
             self._library.runner_get(self._runner, self._index[port], buffer)
             outputs[port] = int.from_bytes(buffer.raw, "little")
         start = self.cycle
-        self._library.runner_edge(self._runner)
+        if not self._library.runner_go_on(self._runner):
+            raise self._bad_address()
         return Outcome(start, 1, outputs=outputs)
 
     def play(self, play: Play) -> Outcome:
@@ -186,6 +189,7 @@ class NativeRunner:
                 _pointer(mismatched),
             )
         reads, writes = [], []
+        self._storages = play.storages
         for storage in play.storages:
             width = self._width[f"{storage.port}__data"]
             if 8 * storage.beat_bytes != width:
@@ -232,13 +236,7 @@ class NativeRunner:
             ]
             raise StuckError(f"no end after {play.limit} cycles: {'; '.join(parts)}")
         if status == 2:
-            storage = play.storages[library.runner_bad_memory(runner)]
-            raise StorageError(
-                f"cycle {self.cycle}: {storage.port}"
-                f" {'wrote' if library.runner_bad_write(runner) else 'read'} beat"
-                f" {library.runner_bad_address(runner)}, beyond its"
-                f" {storage.memory.nbytes // storage.beat_bytes}"
-            )
+            raise self._bad_address()
         return Outcome(
             start,
             self.cycle - start,
@@ -265,6 +263,16 @@ class NativeRunner:
                 for index, (storage, log) in enumerate(zip(play.storages, writes, strict=True))
                 if storage.writable
             },
+        )
+
+    def _bad_address(self) -> StorageError:
+        library, runner = self._library, self._runner
+        storage = self._storages[library.runner_bad_memory(runner)]
+        return StorageError(
+            f"cycle {self.cycle}: {storage.port}"
+            f" {'wrote' if library.runner_bad_write(runner) else 'read'} beat"
+            f" {library.runner_bad_address(runner)}, beyond its"
+            f" {storage.memory.nbytes // storage.beat_bytes}"
         )
 
     def _stream(self, stream: str) -> tuple[int, int, int]:

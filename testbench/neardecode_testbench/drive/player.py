@@ -181,6 +181,7 @@ class Player:
         self._watch = watch
         self._cycle = 0
         self._asked: dict[str, int | None] = {}
+        self._memories: list[_Memory] = []
 
     async def run(self, scenario: Scenario) -> Any:
         """Plays to the end and returns the scenario's result.
@@ -227,8 +228,12 @@ class Player:
     async def _probe(self, probe: Probe) -> Outcome:
         for port, value in probe.levels.items():
             self._pins.set(port, value)
+        for memory in self._memories:
+            memory.drive(self._pins)
         await self._pins.settle()
         outputs = {port: self._pins.get(port) for port in probe.outputs}
+        for memory in self._memories:
+            memory.sample(self._pins, self._cycle)
         await self._step()
         return Outcome(self._cycle - 1, 1, outputs=outputs)
 
@@ -236,7 +241,7 @@ class Player:
         pins = self._pins
         feeds = [_Feed(source) for source in play.sources]
         drains = [_Drain(sink) for sink in play.sinks]
-        memories = [_Memory(storage, self._asked) for storage in play.storages]
+        self._memories = memories = [_Memory(storage, self._asked) for storage in play.storages]
         for port, value in play.levels.items():
             pins.set(port, value)
 
@@ -274,9 +279,11 @@ class Player:
             self._cycle - start,
             sources={feed.source.stream: feed.cycles for feed in feeds},
             sinks={drain.sink.stream: drain.log for drain in drains},
-            accesses={memory.storage.port: memory.reads for memory in memories},
+            accesses={memory.storage.port: list(memory.reads) for memory in memories},
             writes={
-                memory.storage.port: memory.writes for memory in memories if memory.storage.writable
+                memory.storage.port: list(memory.writes)
+                for memory in memories
+                if memory.storage.writable
             },
         )
 

@@ -135,7 +135,8 @@ class Play:
 class Probe:
     """One cycle that sets inputs and samples outputs.
 
-    Memories serve no access in it: look only while none is under way.
+    Sources and sinks idle in it; the storages of the play before stay connected, their accesses in
+    this cycle are not kept.
 
     Attributes:
         levels: Inputs set from here on.

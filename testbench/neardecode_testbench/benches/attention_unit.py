@@ -1,0 +1,56 @@
+"""Bench of the attention unit, its memory played from outside."""
+
+import cocotb
+from amaranth.utils import exact_log2
+
+from neardecode.attention.unit import AttentionUnit
+from neardecode.config import Config, Stack, load
+from neardecode_testbench.benches.play import leave_standing, play
+from neardecode_testbench.drive.design import Design
+from neardecode_testbench.scenarios.attention_context import random_context
+from neardecode_testbench.scenarios.blocks.attention_unit import AttendedRows
+from neardecode_testbench.scenarios.blocks.edge import FULL_RATE, Pacing
+
+__all__ = ["ADDRESS_BITS", "CONFIG", "DESIGN", "some_rows"]
+
+TABLES = load("tiny").model_dump()
+TABLES["flash"] |= {"page_bytes": 256, "beat_bytes": 32}
+STACK = Stack(
+    bank_groups=2,
+    banks_a_group=2,
+    page_bytes=256,
+    beat_bytes=32,
+    pages_a_bank=64,
+    buffer_beats=32,
+)
+CONFIG = Config.model_validate(TABLES | {"stack": STACK.model_dump()}).attending(2, 64, 7)
+"""Two queries of 64 elements; rows straddle pages of seven blocks, a tile is two of them."""
+ADDRESS_BITS = exact_log2(STACK.pages)
+DESIGN = Design(AttentionUnit, (CONFIG, ADDRESS_BITS))
+
+
+def some_rows(rows: int, heads: int = 3, seed: int = 1, pacing: Pacing = FULL_RATE) -> AttendedRows:
+    """Heads of so many rows, attended to one behind the other."""
+    return AttendedRows(CONFIG, random_context(CONFIG, heads, rows, seed), pacing)
+
+
+@cocotb.test()
+async def rows_at_full_rate(dut):
+    """Every value in its cycle: a row, a tile, and some."""
+    for rows in (1, 7, 29):
+        await play(dut, some_rows(rows))
+
+
+@cocotb.test()
+async def rows_under_random_stalls(dut):
+    """Every value, all streams but the commands held back at random."""
+    for seed, share in ((2, 0.3), (3, 0.6)):
+        await play(dut, some_rows(15, 2, seed, Pacing(seed, share)))
+
+
+@cocotb.test()
+async def reset_in_the_middle(dut):
+    """Nothing is left of what was cut off."""
+    for cycles in (9, 40, 90):
+        await leave_standing(dut, some_rows(15), cycles)
+        await play(dut, some_rows(8, 2, 5))

@@ -1,0 +1,50 @@
+"""The attention unit by itself: every partial and sum, and the cycle of each."""
+
+import pytest
+
+from neardecode.attention.unit import AttentionUnit
+from neardecode_testbench.benches.amaranth_sim import play, play_after_reset
+from neardecode_testbench.benches.attention_unit import ADDRESS_BITS, CONFIG, some_rows
+from neardecode_testbench.scenarios.blocks.edge import CutOff, Held, Pacing
+
+
+def unit(ahead=4):
+    return AttentionUnit(CONFIG, ADDRESS_BITS, ahead)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 7, 15])
+@pytest.mark.parametrize("heads", [1, 3])
+def test_every_value_comes_in_its_cycle(rows, heads):
+    play(unit(), some_rows(rows, heads, seed=rows))
+
+
+def test_long_tiles_take_a_beat_a_cycle():
+    beats = play(unit(), some_rows(29, 2))
+    # But for the last elements, which wait for the sums of the command before.
+    assert beats[-8] - beats[0] == len(beats) - 8
+
+
+def test_a_lone_command_s_last_values_wait_a_turn():
+    beats = play(unit(), some_rows(7, 1))
+    # Two pages of keys; the first beat of values is scales, their elements wait.
+    assert beats[17] - beats[15] == unit().turn
+
+
+@pytest.mark.parametrize("ahead", [2, 5])
+def test_how_far_pages_are_asked_for_ahead_changes_no_cycle(ahead):
+    play(unit(ahead), some_rows(15, 2))
+
+
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_random_stalls_change_no_value(seed):
+    play(unit(), some_rows(4 * seed, 2, seed, Pacing(seed, 0.12 * seed)))
+
+
+@pytest.mark.parametrize("stream", ["partials", "sums", "queries", "requests", "beats"])
+def test_a_stream_that_stands_for_long_changes_no_value(stream):
+    play(unit(), some_rows(8, 2, 2, Held(cycles={stream: range(20, 250)})))
+
+
+@pytest.mark.parametrize("cycles", [9, 40, 90])
+def test_nothing_is_left_of_what_a_reset_cut_off(cycles):
+    play_after_reset(unit(), CutOff(some_rows(15), cycles), some_rows(3, 2, 5))
