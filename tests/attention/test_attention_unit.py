@@ -1,11 +1,15 @@
 """The attention unit by itself: every partial and sum, and the cycle of each."""
 
+from pathlib import Path
+
 import pytest
 
+import neardecode.attention
 from neardecode.attention.unit import AttentionUnit
 from neardecode_testbench.benches.amaranth_sim import play, play_after_reset
 from neardecode_testbench.benches.attention_unit import ADDRESS_BITS, CONFIG, some_rows
-from neardecode_testbench.scenarios.blocks.edge import CutOff, Held, Pacing
+from neardecode_testbench.scenarios.blocks.attention_unit import STREAMS
+from neardecode_testbench.scenarios.blocks.edge import CutOff, Held, Pacing, Recorder
 
 
 def unit(ahead=4):
@@ -48,3 +52,19 @@ def test_a_stream_that_stands_for_long_changes_no_value(stream):
 @pytest.mark.parametrize("cycles", [9, 40, 90])
 def test_nothing_is_left_of_what_a_reset_cut_off(cycles):
     play_after_reset(unit(), CutOff(some_rows(15), cycles), some_rows(3, 2, 5))
+
+
+def test_the_waveform_of_the_readme():
+    scenario = some_rows(7, 1)
+    scenario.recorder = recorder = Recorder(
+        STREAMS,
+        (
+            *("commands__valid", "queries__valid", "requests__valid", "beats__valid"),
+            *("beats__ready", "partials__valid", "sums__valid"),
+        ),
+    )
+    play(unit(), scenario)
+    drawn = recorder.waveform(60)
+    readme = (Path(neardecode.attention.__path__[0]) / "README.md").read_text()
+    for line in drawn:
+        assert f"    {line}" in readme, "\n".join(drawn)

@@ -12,8 +12,8 @@ from neardecode_testbench.benches.vault import TINY
 from neardecode_testbench.devices.vault_bench import VaultBench
 from neardecode_testbench.drive.backends import simulate
 from neardecode_testbench.drive.design import Design
-from neardecode_testbench.scenarios.blocks.edge import CutOff, Pacing
-from neardecode_testbench.scenarios.blocks.vault import VaultAccesses, random_accesses
+from neardecode_testbench.scenarios.blocks.edge import CutOff, Pacing, Recorder
+from neardecode_testbench.scenarios.blocks.vault import STREAMS, VaultAccesses, random_accesses
 from neardecode_testbench.scenarios.blocks.vault_model import Asked
 
 NONE = {"requests": [], "reads": [], "writes": []}
@@ -37,6 +37,29 @@ def test_streams_keep_their_rules():
     asked = random_accesses(3, config.stack, 6, 20, 20)
     arguments = (config.stack, config.stack_cycles)
     play(VaultBench(*arguments), VaultAccesses(*arguments, asked, pacing=Pacing(3, 0.5)))
+
+
+def test_every_write_that_goes_to_the_dram_is_told():
+    config = configuration()
+    asked = NONE | {"writes": random_accesses(5, config.stack, 0, 0, 30)["writes"]}
+    asked["reads"] = random_accesses(6, config.stack, 0, 30, 0)["reads"]
+    recorder = Recorder(STREAMS, ("written",))
+    arguments = (config.stack, config.stack_cycles)
+    play(VaultBench(*arguments), VaultAccesses(*arguments, asked, recorder=recorder))
+    there = sum(write.page < config.stack.pages for write, _ in asked["writes"])
+    assert sum(recorder.levels["written"]) == there > 20
+
+
+def test_rows_that_are_opened_all_the_time_do_not_keep_refreshes_away():
+    config = configuration(postponed=1, queue=16)
+    arguments = (config.stack, config.stack_cycles)
+    asked = NONE | random_accesses(7, config.stack, 0, 1500, 0)
+    scenario = VaultAccesses(*arguments, asked)
+    result = simulate(Design(VaultBench, arguments), scenario, "native")
+    interval, banks = config.stack_cycles.refi, config.stack.banks
+    refreshes = [now for now, kind, _ in result.commands if kind == "REFRESH_BANK"]
+    intervals = result.beats[-1] // interval
+    assert len(refreshes) >= (intervals - 1) * banks > 10 * banks
 
 
 @pytest.mark.parametrize("refresh", ["all-bank", "by-bank"])

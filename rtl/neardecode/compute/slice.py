@@ -21,6 +21,7 @@ from neardecode.compute.dot import BlockDot
 from neardecode.compute.lanes import LaneElements, Lanes, choose
 from neardecode.compute.pace import THROTTLE_CYCLES, Pace
 from neardecode.compute.requests import RowRequests, SelectedPage
+from neardecode.compute.rows import RowWalk
 from neardecode.compute.scales import ScaleBuffer
 from neardecode.compute.sums import SumLanes
 from neardecode.config import BLOCK_ELEMENTS, TAG_BITS, BlockFormat, Config, SliceCause
@@ -167,37 +168,16 @@ class MacSlice(wiring.Component):
             format_ = context.format
         weighing: Value = context.mode == Mode.ACCUMULATE if has_sums else Const(0, 1)
 
-        # Which beat of the page, and which blocks of it belong to which row.
         layouts = lanes.layouts
-        scale_beats = choose(format_, {x.format: x.scale_beats for x in layouts})
-        used_beats = choose(format_, {x.format: x.scale_beats + x.element_beats for x in layouts})
-        beat_blocks = choose(format_, {x.format: x.blocks_a_beat for x in layouts})
-        page_beat = Signal(range(layouts[0].beats))
-        row_beat = Signal(range(config.blocks_a_row // min(x.blocks_a_beat for x in layouts)))
-        left = Signal.like(context.blocks)
-        left_now = Signal.like(context.blocks)
-        page_row = Signal(config.row_bits)
-        row = Signal(config.row_bits)
-        begins = Signal(init=1)
-        rows_done = Signal()
-        is_scale, is_element, advance, taken, row_last, last_row, stops, final, command_last = (
-            Signal(name=name)
-            for name in (
-                *("is_scale", "is_element", "advance", "taken", "row_last", "last_row", "stops"),
-                *("final", "command_last"),
-            )
-        )
+        m.submodules.walk = walk = RowWalk(config, lanes)
+        advance, taken = Signal(name="advance"), Signal(name="taken")
         beat = self.beats.payload
         m.d.comb += [
-            is_scale.eq(page_beat < scale_beats),
-            is_element.eq(~is_scale & (page_beat < used_beats) & ~rows_done),
-            left_now.eq(Mux(begins, context.blocks, left)),
-            row_last.eq(left_now <= beat_blocks),
-            row.eq(page_row),
-            last_row.eq(row == context.rows - 1),
-            # Behind this row nothing of the page is used.
-            stops.eq(last_row),
-            final.eq(last_row),
+            walk.format.eq(format_),
+            walk.rows.eq(context.rows),
+            walk.blocks.eq(context.blocks),
+            walk.beat.eq(beat),
+            walk.taken.eq(taken),
         ]
         offered = Signal()
         m.d.comb += offered.eq(contexts.o.valid & self.beats.valid)
@@ -215,13 +195,11 @@ class MacSlice(wiring.Component):
                 dropped.eq(contexts.o.valid & selected & pages.o.valid & page.none & fed_vector),
                 pages.o.ready.eq(dropped | (taken & beat.last & selected)),
             ]
+            m.d.comb += [walk.page.eq(page), walk.page_rows.eq(context.page_rows)]
             with m.If(selected):
-                m.d.comb += [
-                    offered.eq(contexts.o.valid & self.beats.valid & pages.o.valid & ~page.none),
-                    row.eq(page_row + page.row),
-                    stops.eq(last_row | (page_row == context.page_rows - 1)),
-                    final.eq(page.last & stops),
-                ]
+                m.d.comb += offered.eq(
+                    contexts.o.valid & self.beats.valid & pages.o.valid & ~page.none
+                )
 
         # Everything that a beat waits for.
         m.submodules.buffer = buffer = ActivationBuffer(config, lanes)
@@ -236,11 +214,13 @@ class MacSlice(wiring.Component):
             last_of_sums = Signal()
             blocked = Signal(name="blocked")
             m.d.comb += [
-                last_of_sums.eq(weighing & is_element & row_last & final & context.deliver),
+                last_of_sums.eq(
+                    weighing & walk.is_element & walk.row_last & walk.final & context.deliver
+                ),
                 blocked.eq(contexts.o.valid & last_of_sums & delivering),
             ]
             with m.If(weighing):
-                m.d.comb += fed.eq(self.probabilities.valid | ~is_element)
+                m.d.comb += fed.eq(self.probabilities.valid | ~walk.is_element)
         given = Signal()
         waits = Signal()
         done = self._dot.done & ~given
@@ -256,81 +236,42 @@ class MacSlice(wiring.Component):
             m.d.comb += self.beats.ready.eq(0)
         if config.clock_divider > 1:
             m.d.sync += given.eq(~advance & (given | (done & self.results.ready)))
-        page_last = Signal()
-        restart = Signal()
-        m.d.comb += [
-            taken.eq(self.beats.valid & self.beats.ready),
-            page_last.eq(taken & beat.last),
-            command_last.eq(page_last & (rows_done | (is_element & row_last & stops))),
-            restart.eq(command_last),
-        ]
-        if has_selection:
-            with m.If(selected):
-                m.d.comb += [command_last.eq(page_last & page.last), restart.eq(page_last)]
+        m.d.comb += taken.eq(self.beats.valid & self.beats.ready)
         ended = Signal()
         m.d.comb += [
-            ended.eq(command_last | dropped),
+            ended.eq(walk.command_last | dropped),
             contexts.o.ready.eq(ended),
             buffer.release.eq(ended & ~weighing),
         ]
-        exact = left_now == beat_blocks
-        row_error = Signal()
-        with m.If(taken):
-            m.d.sync += page_beat.eq(Mux(beat.last, 0, page_beat + 1))
-            with m.If(is_element):
-                m.d.sync += [
-                    begins.eq(0),
-                    left.eq(left_now + Mux(row_last, context.blocks, 0) - beat_blocks),
-                    row_beat.eq(Mux(row_last & exact, 0, row_beat + 1)),
-                    row_error.eq(beat.error | (row_error & ~row_last)),
-                ]
-                with m.If(row_last):
-                    m.d.sync += [page_row.eq(page_row + 1), rows_done.eq(stops)]
-                    with m.If(exact):
-                        m.d.sync += row_error.eq(0)
-        with m.If(restart):
-            m.d.sync += [
-                begins.eq(1),
-                rows_done.eq(0),
-                page_row.eq(0),
-                row_beat.eq(0),
-                row_error.eq(0),
-            ]
 
         # Scales wait for their elements; both leave together.
         m.submodules.unpack = unpack = LaneElements(lanes)
         m.submodules.scales = scales = ScaleBuffer(lanes)
         element = Signal()
         m.d.comb += [
-            element.eq(taken & is_element),
+            element.eq(taken & walk.is_element),
             unpack.beat.eq(beat.data),
             unpack.format.eq(format_),
             scales.beat.eq(beat.data),
-            scales.place.eq(page_beat),
-            scales.write.eq(taken & is_scale),
+            scales.place.eq(walk.place),
+            scales.write.eq(taken & walk.is_scale),
             scales.format.eq(format_),
-            scales.element_beat.eq(page_beat - scale_beats),
+            scales.element_beat.eq(walk.place),
             scales.enable.eq(element),
-            buffer.address.eq(row_beat),
+            buffer.address.eq(walk.row_beat),
             buffer.paired.eq(
                 choose(format_, {x.format: int(x.blocks_a_beat < lanes.blocks) for x in layouts})
             ),
         ]
-        inside = [Const(block) < beat_blocks for block in range(lanes.blocks)]
-        ending = Cat(
-            inside[block] & (~row_last | (Const(block) < left_now)) for block in range(lanes.blocks)
-        )
-        beginning = Cat(
-            inside[block] & row_last & ~stops & (Const(block) >= left_now)
-            for block in range(lanes.blocks)
-        )
         zero = Signal(lanes.blocks)
         for block in range(lanes.blocks):
             strips = [unpack.strips[block].as_value() == 0]
             if lanes.pairs:
                 high = unpack.strips[(block + lanes.blocks // 2) % lanes.blocks].as_value() == 0
                 strips.append(high | ~buffer.paired)
-            m.d.comb += zero[block].eq(Cat(strips).all() & (ending[block] | beginning[block]))
+            m.d.comb += zero[block].eq(
+                Cat(strips).all() & (walk.ending[block] | walk.beginning[block])
+            )
         has_minimum = choose(
             format_, {x.format: int(x.format is BlockFormat.Q4_1) for x in layouts}
         )
@@ -352,15 +293,15 @@ class MacSlice(wiring.Component):
         with m.If(advance):
             m.d.sync += [
                 dot.mark.valid.eq(element & ~weighing),
-                dot.mark.last.eq(row_last),
-                dot.mark.ending.eq(ending),
-                dot.mark.beginning.eq(beginning),
+                dot.mark.last.eq(walk.row_last),
+                dot.mark.ending.eq(walk.ending),
+                dot.mark.beginning.eq(walk.beginning),
                 dot.format.eq(format_),
             ]
             m.d.sync += [later.eq(earlier) for earlier, later in pairwise(metas)]
             m.d.sync += [
-                metas[0].row.eq(row),
-                metas[0].error.eq(row_error | beat.error),
+                metas[0].row.eq(walk.row),
+                metas[0].error.eq(walk.error),
                 metas[0].tag.eq(context.tag),
             ]
         with m.If(element):
@@ -387,12 +328,12 @@ class MacSlice(wiring.Component):
             added = Signal(config.row_bits + 1)
             counted = Mux(first_row & ~context.keep, 0, added)
             full = counted[config.row_bits]
-            with m.If(element & weighing & row_last):
+            with m.If(element & weighing & walk.row_last):
                 m.d.sync += [first_row.eq(0), added.eq(Mux(full, counted, counted + 1))]
             with m.If(ended):
                 m.d.sync += first_row.eq(1)
             m.d.comb += [
-                self.probabilities.ready.eq(element & weighing & row_last),
+                self.probabilities.ready.eq(element & weighing & walk.row_last),
                 sums.enable.eq(advance),
                 sums.products.eq(dot.products),
                 *(
@@ -404,9 +345,9 @@ class MacSlice(wiring.Component):
                 m.d.sync += [
                     dot.weighing.eq(weighing),
                     sums.mark.valid.eq(element & weighing),
-                    sums.mark.address.eq(row_beat),
+                    sums.mark.address.eq(walk.row_beat),
                     sums.mark.first.eq(first_row),
-                    sums.mark.last.eq(row_last),
+                    sums.mark.last.eq(walk.row_last),
                     sums.mark.keep.eq(context.keep),
                     sums.mark.adds.eq(~full),
                     sums.mark.deliver.eq(last_of_sums),
@@ -425,7 +366,7 @@ class MacSlice(wiring.Component):
         cause = self._cycles.cause
         with m.If(element):
             m.d.comb += cause.eq(SliceCause.BUSY.value)
-        with m.Elif(taken & is_scale):
+        with m.Elif(taken & walk.is_scale):
             m.d.comb += cause.eq(SliceCause.SCALES.value)
         with m.Elif(taken):
             m.d.comb += cause.eq(SliceCause.TAIL.value)

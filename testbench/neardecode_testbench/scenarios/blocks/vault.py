@@ -132,6 +132,8 @@ class VaultAccesses:
         check_counts("vault", counts, model.causes)
         kinds = [kind for _, kind, _ in model.commands]
         known = {
+            "READS": sum(not fields[3] for fields in model.beats),
+            "WRITES": sum(asked.page < config.pages for asked, _ in self.accesses["writes"]),
             "ACTIVATES": kinds.count("ACTIVATE"),
             "REFRESHES": kinds.count("REFRESH_ALL") + kinds.count("REFRESH_BANK"),
         }
