@@ -63,6 +63,9 @@ class ChannelController(wiring.Component):
         counting: In(1). Counters run.
         cycles: Out(counts by `ChannelCause`).
         events: Out(counts by `ChannelEvent`).
+
+    Attributes:
+        write_path: Its `WritePath`, for whoever watches it.
     """
 
     axi: AxiPortInterface
@@ -83,6 +86,7 @@ class ChannelController(wiring.Component):
         self._orders = 4 * config.banks - 1
         self._cycles = CycleCounters(ChannelCause)
         self._events = EventCounters(ChannelEvent)
+        self.write_path = WritePath(config)
         self._admin = Admin(config, clock_ghz)
         self._governor = ThermalGovernor()
         repair = {} if config.repair is None else {"faulty": Out(config.lanes)}
@@ -115,7 +119,7 @@ class ChannelController(wiring.Component):
         m.submodules.waiters = waiters = Waiters(config, host.reads)
         m.submodules.reads = reads = HostReads(config)
         m.submodules.writes = writes = HostWrites(config)
-        m.submodules.write_path = path = WritePath(config)
+        m.submodules.write_path = path = self.write_path
         m.submodules.replacement = replacement = Replacement(config)
         m.submodules.accumulation = accumulation = Accumulation()
         admin = self._admin

@@ -77,6 +77,9 @@ class WriteControl(wiring.Component):
         events: Out(`WriteEvents`).
         gatherer: Out(`Gathering`).
         programmer: Out(`Programming`).
+
+    Attributes:
+        visited, steps: Whose turn it is, and the step that it makes.
     """
 
     opens: stream.Interface
@@ -139,7 +142,7 @@ class WriteControl(wiring.Component):
         self._states = Signal(data.ArrayLayout(UnitState, units))
         self._fates = Signal(data.ArrayLayout(Fate(), units))
         self._turn = Signal(Turn)
-        self._visited = Signal(exact_log2(units))
+        self.visited = Signal(exact_log2(units))
         self._visiting = Signal()
         self._now = Signal(33)
         self._free = Signal(units)
@@ -147,7 +150,7 @@ class WriteControl(wiring.Component):
         self._owned = Signal(units)
         self._erasing_zones = Signal()
         self._addresses = UnitAddresses(config)
-        self._steps = UnitSteps()
+        self.steps = UnitSteps()
 
     def elaborate(self, platform) -> Module:
         """The turns; what commands, units and a secure erase do in theirs."""
@@ -155,7 +158,7 @@ class WriteControl(wiring.Component):
         units = self._host.units
         lap = max(units, LEAST_LAP)
         m.submodules.addresses = addresses = self._addresses
-        m.submodules.steps = steps = self._steps
+        m.submodules.steps = steps = self.steps
         opening = Signal()
         may_open = Signal(init=1)
         position = Signal(range(lap))
@@ -168,9 +171,9 @@ class WriteControl(wiring.Component):
                 self._owned[unit].eq(state[3]),
             ]
         m.d.comb += [
-            self._visited.eq(position),
+            self.visited.eq(position),
             self._visiting.eq((self._turn == Turn.VISIT) & ~opening & (position < units)),
-            addresses.visited.eq(self._visited),
+            addresses.visited.eq(self.visited),
             addresses.asked.eq(addresses.page),
             addresses.probe.eq(self.page),
             addresses.ended_bank.eq(self.end.bank),
@@ -239,7 +242,7 @@ class WriteControl(wiring.Component):
     def _add_steps(self, m: Module) -> None:
         """What a unit's step depends on, and what it changes."""
         host, gatherer, programmer = self._host, self.gatherer, self.programmer
-        addresses, visited, steps = self._addresses, self._visited, self._steps
+        addresses, visited, steps = self._addresses, self.visited, self.steps
         facts, step = steps.facts, steps.step
         mark = Const(1, host.units) << visited
         page = self._page(addresses.page.row)
@@ -414,7 +417,7 @@ class WriteControl(wiring.Component):
 
     def _add_secure_erase(self, m: Module, opening: Signal) -> None:
         """Units erase blocks, without a page to program."""
-        addresses, visited, free = self._addresses, self._visited, self._free
+        addresses, visited, free = self._addresses, self.visited, self._free
         m.submodules.zones = zones = EraseZones(self._config)
         m.d.comb += [
             zones.zones.eq(self.erase_zones),

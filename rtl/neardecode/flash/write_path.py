@@ -90,6 +90,9 @@ class WritePath(wiring.Component):
         busy: Out(1). A unit is in use.
         events: Out(`WriteEvents`).
 
+    Attributes:
+        control: Its `WriteControl`, for whoever watches it.
+
     Raises:
         ValueError: if ``config`` has no ``host``.
     """
@@ -133,6 +136,7 @@ class WritePath(wiring.Component):
     def __init__(self, config: Flash):
         self._config = config
         self._host = host = host_of(config)
+        self.control = WriteControl(config)
         super().__init__(
             {
                 "opens": In(stream.Signature(WriteOpen(config))),
@@ -176,7 +180,7 @@ class WritePath(wiring.Component):
     def elaborate(self, platform) -> Module:
         """The parts joined; probes and holds."""
         m = Module()
-        m.submodules.control = control = WriteControl(self._config)
+        m.submodules.control = control = self.control
         m.submodules.gatherer = gatherer = Gatherer(self._config)
         m.submodules.programmer = programmer = Programmer(self._config)
         m.submodules.buffers = buffers = UnitBuffers(self._config)

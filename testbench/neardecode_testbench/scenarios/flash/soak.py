@@ -16,6 +16,7 @@ from neardecode.config import Config, Ecc, Flash, Host, Repair
 from neardecode.flash.axi import ADDRESS_BITS
 from neardecode.flash.status import PacketType
 from neardecode_testbench.devices.records import RECORD_TYPE, new_records
+from neardecode_testbench.devices.write_log import WriteLog
 from neardecode_testbench.drive.stimulus import Play, Probe, Sink, Source, Step, Storage
 from neardecode_testbench.scenarios.blocks.admin_model import (
     read_register,
@@ -181,6 +182,7 @@ class _Run:
         self.traffic = Traffic(flash, episode.seed, episode.mix)
         beats = flash.banks * flash.rows * flash.page_beats
         records = new_records(flash, 0)
+        self.log = WriteLog()
         self.storages = [
             Storage(
                 "storage",
@@ -189,6 +191,7 @@ class _Run:
                 writable=True,
             ),
             Storage("records", records, RECORD_TYPE.itemsize, writable=True),
+            Storage("decisions", self.log.memory, self.log.memory.shape[1], writable=True),
         ]
         self.levels: dict[str, int] = {"temperature": COOL}
         self.cycle = 0
@@ -227,7 +230,7 @@ class _Run:
             "faults__erase_failures": pick.choice((0, failing)),
             "faults__error_rate": rate,
         }
-        self.specification.failures = failing > 0
+        self.specification.writes.failures = failing > 0
         self.specification.bit_errors = rate > 0
 
     def _enable(self) -> None:
@@ -280,7 +283,7 @@ class _Run:
             self._play(([], [], []), logs, stalls, None, pick.choice((20, HEAT_CYCLES, 2000)))
             self.levels["temperature"] = cool
             # Out of severe throttling the way leads through light throttling to normal.
-            self.specification.halts.append((start, self.cycle + 2))
+            self.specification.writes.halts.append((start, self.cycle + 2))
         else:
             cut_reads = cut_writes = 0
         rest = (reads[cut_reads:], writes[cut_writes:], slices)
@@ -378,7 +381,7 @@ class _Run:
         complete &= self._match_reads(reads, logs["axi__r"])
         if complete:
             commands = sorted([*reads, *writes], key=attrgetter("accepted"))
-            specification.round(commands, list(self._slice_pages(logs)))
+            specification.round(commands, list(self._slice_pages(logs)), self.log.read())
             for command in commands:
                 self._count(command)
         if self.step(Probe({}, ["violated"])).outputs["violated"]:

@@ -1,4 +1,4 @@
-"""Pages on their way through the controller, as their writes' answers and cycles show them."""
+"""Pages on their way through the controller."""
 
 from dataclasses import dataclass, field
 
@@ -33,37 +33,33 @@ class Unit:
     Attributes:
         page: Bank and logical row.
         place: The page within its block.
-        accepted: When the command that opened it was accepted.
-        first, last: The cycles between which it was opened.
+        opened: When its first command was checked.
         beats: Beats of a page.
         promised: A bit a beat that a command brought or will bring.
         arrived: For each beat that came its cycle and its word.
         commands: Those that joined, but for torn ones.
         torn: Those that joined and were torn.
-        root: The unit whose failure was its end too.
-        floor, cap: What else is known of when it ended.
-        applied: Its end lies behind.
+        failed: When its program failed.
+        ended: When its fate was known.
+        fate: It, as status and information.
     """
 
     page: tuple[int, int]
     place: int
-    accepted: int
-    first: int
-    last: int
+    opened: int
     beats: int
     promised: int = 0
     arrived: dict[int, tuple[int, int]] = field(default_factory=dict)
     commands: list[Command] = field(default_factory=list)
     torn: list[Command] = field(default_factory=list)
-    root: "Unit | None" = None
-    floor: int = -1
-    cap: int = NEVER
-    applied: bool = False
+    failed: int = NEVER
+    ended: int = NEVER
+    fate: tuple[int, int] | None = None
 
     @property
-    def fate(self) -> tuple[int, int] | None:
-        """How its commands ended; None while all of them were torn."""
-        return (self.commands[0].status, self.commands[0].info) if self.commands else None
+    def accepted(self) -> int:
+        """When the command that opened it was accepted."""
+        return min(command.accepted for command in (*self.commands, *self.torn))
 
     @property
     def complete(self) -> int:
@@ -72,45 +68,8 @@ class Unit:
             return NEVER
         return max(cycle for cycle, _ in self.arrived.values())
 
-    def window(self, timing: Timing, halts: list[tuple[int, int]]) -> tuple[int, int]:
-        """The cycles between which its fate was known."""
-        if self.root is not None:
-            return self.root.window(timing, halts)
-        fate = self.fate
-        low, high = self.first + timing.gather, self.last + timing.gather + SLACK
-        if fate is not None:
-            status = fate[0]
-            answered = min(command.answered[0] for command in self.commands) - 1
-            if status in (0, 7):
-                low = self.complete
-                if low != NEVER:
-                    low += self.beats + timing.program + (self.place == 0) * timing.erase
-                high = answered
-            elif status == 8:
-                low, high = self.complete, answered
-            elif status == 9:
-                low = NEVER
-                high = answered
-                for start, end in halts:
-                    if end >= self.first:
-                        low = max(start, self.first)
-                        high = min(answered, max(start, self.last) + SLACK)
-                        break
-            else:
-                high = min(answered, high)
-        else:
-            for start, end in halts:
-                if end >= self.first and start <= high:
-                    low = min(low, max(start, self.first))
-        if low != NEVER:
-            high = max(low, high) if fate is None else high
-        return max(low, self.floor), min(high, self.cap)
-
-    def freed(self, high: int, last_read: int) -> int:
-        """The cycle by which it is out of use, given when its fate was known."""
-        if high == NEVER:
-            return NEVER
+    def freed(self, last_read: int) -> int:
+        """The cycle by which it is out of use, given when the last reader of it was answered."""
         commands = [*self.commands, *self.torn]
         arrived = max(command.arrived[-1] for command in commands)
-        answered = max(command.answered[0] for command in commands)
-        return min(max(high, arrived, last_read) + SLACK, max(answered, last_read, high) + SLACK)
+        return max(self.ended, arrived, last_read) + SLACK

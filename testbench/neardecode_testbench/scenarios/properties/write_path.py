@@ -53,7 +53,7 @@ class ObservedWriteControl(WriteControl):
 
     def visits(self, *states: UnitState) -> Value:
         """Whether the visited unit is in one of some states."""
-        return Value.cast(self._states[self._visited]).matches(*(state.value for state in states))
+        return Value.cast(self._states[self.visited]).matches(*(state.value for state in states))
 
     @property
     def checks(self) -> Value:
