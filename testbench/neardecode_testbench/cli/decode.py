@@ -92,11 +92,11 @@ def decode(
     quiet = json is not None and str(json) == "-"
     source = _source(model, gguf, settings)
     with _status("loading the model", quiet):
-        decoder, tokenizer = source.decoder(), source.tokenizer()
+        shape, tokenizer = source.shape(), source.tokenizer()
     ids = tokenizer.encode(prompt)
     if not ids:
         raise InputError("--prompt holds no token")
-    context = min(settings.decode.context, decoder.shape.context)
+    context = min(settings.decode.context, shape.context)
     if len(ids) + tokens - 1 > context:
         raise InputError(
             f"the prompt's {len(ids)} tokens and {tokens} to generate do not fit the context of"
@@ -135,10 +135,10 @@ def decode(
 
     # The reference first, on its own: nothing of the hardware goes into it.
     scorer = IntegerScorer(
-        decoder.shape, settings.compute.activation_bits, accumulator=accumulator_format(settings)
+        shape, settings.compute.activation_bits, accumulator=accumulator_format(settings)
     )
     with _status("decoding by the reference", quiet):
-        reference = generate(decoder, scorer, ids, tokens, stops=tokenizer.stops)
+        reference = generate(source.decoder(), scorer, ids, tokens, stops=tokenizer.stops)
 
     scenario = DecodeScenario(
         settings, source, ids, tokens, tokenizer.stops, context, stall_seed=stalls
@@ -148,7 +148,7 @@ def decode(
         prepare(design, backend, waves=waves)
     begin = time.perf_counter()
     positions = len(ids) + max(len(reference) - (len(reference) == tokens), 0)
-    with _progress(positions * decoder.shape.layers, "layers", backend, quiet) as on_layer:
+    with _progress(positions * shape.layers, "layers", backend, quiet) as on_layer:
         run = simulate(
             design,
             replace(scenario, on_layer=on_layer),
@@ -175,7 +175,7 @@ def decode(
     write_json(json, results)
     if not quiet:
         _print(results)
-    _judge(run, reference, decoder.shape.layers * decoder.shape.heads)
+    _judge(run, reference, shape.layers * shape.heads)
 
 
 def _source(model: str | None, gguf: Path | None, settings: Config) -> ModelSource:

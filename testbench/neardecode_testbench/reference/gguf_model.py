@@ -256,6 +256,15 @@ class _TornError(Exception):
 class _BoundedReader(GGUFReader):
     """A reader that refuses to read past the end, where the original gives short arrays."""
 
+    @property
+    def data(self) -> NDArray[np.uint8]:
+        """The file, as an array without what a memory map does at every slice of it."""
+        return self._data
+
+    @data.setter
+    def data(self, mapped: np.memmap) -> None:
+        self._data = np.asarray(mapped)
+
     def _get(
         self,
         offset: int,

@@ -35,31 +35,47 @@ class ModelSource:
     path: Path | None = None
     seed: int = 1
 
+    def shape(self) -> ModelShape:
+        """The model's shape, read once a process."""
+        return _read(self)[0]
+
+    def tokenizer(self) -> Tokenizer:
+        """The model's tokenizer, read once a process."""
+        return _read(self)[1]
+
     def decoder(self) -> Decoder:
-        """The model, loaded once a process."""
-        return _load(self)[0]
+        """The model in floating point, loaded once a process."""
+        return _load(self)
 
     def integer_weights(self) -> tuple[ModelShape, IntegerWeights]:
         """The model's shape, and its weights in the blocks that memory holds."""
         if self.path is None:
             shape, weights = random_model(self.seed)
             return shape, integer_weights(weights, BlockFormat.Q8_0)
-        file = GgufFile(self.path)
-        shape = read_shape(file)
-        return shape, read_integer_weights(file, shape)
-
-    def tokenizer(self) -> Tokenizer:
-        """The model's tokenizer."""
-        return _load(self)[1]
+        shape = self.shape()
+        return shape, read_integer_weights(_open(self.path), shape)
 
 
 @cache
-def _load(source: ModelSource) -> tuple[Decoder, Tokenizer]:
+def _open(path: Path) -> GgufFile:
+    return GgufFile(path)
+
+
+@cache
+def _read(source: ModelSource) -> tuple[ModelShape, Tokenizer]:
     if source.path is None:
-        return Decoder(*random_model(source.seed)), ByteTokenizer()
-    file = GgufFile(source.path)
+        return random_model(source.seed)[0], ByteTokenizer()
+    file = _open(source.path)
     shape = read_shape(file)
     tokens = len(file.array("tokenizer.ggml.tokens"))
     if tokens != shape.vocabulary:
         raise file.error(f"has {tokens} tokens and an embedding of {shape.vocabulary}")
-    return Decoder(shape, read_weights(file, shape)), GgufTokenizer(file)
+    return shape, GgufTokenizer(file)
+
+
+@cache
+def _load(source: ModelSource) -> Decoder:
+    if source.path is None:
+        return Decoder(*random_model(source.seed))
+    shape, _ = _read(source)
+    return Decoder(shape, read_weights(_open(source.path), shape))
