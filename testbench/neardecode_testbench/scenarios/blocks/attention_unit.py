@@ -78,8 +78,8 @@ class AttendedRows:
         pacing: Of the streams; commands are never held back, as the order of tiles depends on
             whether there is one.
         appended: The commands say that their newest rows are.
-        broken: KV heads of which a beat of each page of their first tile of keys comes in error, its
-            data as it was.
+        broken: KV heads of which a beat of keys comes in error, in each page of their first tile;
+            its data is as it was.
         recorder: Sees every stream, where the simulator is driven from Python.
     """
 
