@@ -49,6 +49,19 @@ def test_a_stream_that_stands_for_long_changes_no_value(stream):
     play(unit(), some_rows(8, 2, 2, Held(cycles={stream: range(20, 250)})))
 
 
+def test_rows_that_were_just_appended_are_read_afresh():
+    scenario = some_rows(15, 2)
+    scenario.appended = True
+    play(unit(), scenario)
+
+
+def test_a_beat_in_error_is_told_of_its_command_alone():
+    # The last beat of a tile is in order again: what was wrong with the first is kept.
+    scenario = some_rows(8, 3)
+    scenario.broken = (1,)
+    play(unit(), scenario)
+
+
 @pytest.mark.parametrize("cycles", [9, 40, 90])
 def test_nothing_is_left_of_what_a_reset_cut_off(cycles):
     play_after_reset(unit(), CutOff(some_rows(15), cycles), some_rows(3, 2, 5))

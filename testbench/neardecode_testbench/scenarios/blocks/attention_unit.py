@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from neardecode.attention.layouts import AttentionCommand, AttentionPartial
 from neardecode.attention.tiles import tile_pages
 from neardecode.compute.lanes import Lanes
 from neardecode.compute.softmax.softmax import Softmax
@@ -76,12 +77,17 @@ class AttendedRows:
         context: Queries, keys and values.
         pacing: Of the streams; commands are never held back, as the order of tiles depends on
             whether there is one.
+        appended: The commands say that their newest rows are.
+        broken: KV heads of which a beat of keys comes in error, in each page of their first tile;
+            its data is as it was.
         recorder: Sees every stream, where the simulator is driven from Python.
     """
 
     config: Config
     context: LayerContext
     pacing: Pacing = FULL_RATE
+    appended: bool = False
+    broken: tuple[int, ...] = ()
     recorder: Recorder = field(default_factory=lambda: Recorder(STREAMS))
 
     def __call__(self, step: Step) -> list[int]:
@@ -100,8 +106,28 @@ class AttendedRows:
             for sink in layer.expected()[0]
             if (name := sink.stream.removesuffix("__0")) in ("partials", "sums")
         ]
+        if self.appended:
+            mark = Packer(AttentionCommand(self.config, layer.address_bits)).pack({"appended": 1})
+            asks["commands"] = [command | mark for command in asks["commands"]]
+        error = Packer(AttentionPartial(self.config)).pack({"error": 1})
+        for sink in sinks:
+            if sink.stream == "partials" and sink.expected is not None:
+                sink.expected = [
+                    partial | (error if head in self.broken else 0)
+                    for head, partial in enumerate(sink.expected)
+                ]
         request = Packer(PageRequest(layer.address_bits)).pack
-        requests = [request({"address": t.page, "pages": t.pages, "tag": t.head}) for t in tiles]
+        requests = [
+            request(
+                {
+                    "address": tile.page,
+                    "pages": tile.pages,
+                    "fresh": int(self.appended and tile.closes),
+                    "tag": tile.head,
+                }
+            )
+            for tile in tiles
+        ]
         sinks.append(Sink("requests", len(requests), requests, stalls["requests"]))
         outcome = step(
             Play(
@@ -111,7 +137,7 @@ class AttendedRows:
                 ],
                 sinks=sinks,
                 levels={"counting": 1},
-                limit=200 * len(asks["beats"]) + 20_000,
+                limit=20 * len(asks["beats"]) + 2_000,
                 trailing=20,
             )
         )
@@ -182,6 +208,10 @@ class AttendedRows:
                 {
                     "data": int.from_bytes(beat.tobytes(), "little"),
                     "last": index == flash.page_beats - 1,
+                    "error": tile.head in self.broken
+                    and tile.opens
+                    and not tile.value
+                    and index == 1,
                     "tag": tile.head,
                 }
             )
