@@ -1,13 +1,17 @@
 """Answers keep their order within an id, and none is lost or given twice."""
 
 import random
+import shutil
 
 import pytest
 from amaranth.sim import Simulator
 
 from neardecode.lib.response_order import ResponseOrder
-from neardecode_testbench.drive.prove import prove
-from neardecode_testbench.scenarios.properties.response_order import ResponseOrderProperties
+from neardecode_testbench.drive.prove import ProofError, prove, with_bug
+from neardecode_testbench.scenarios.properties.response_order import (
+    ObservedResponseOrder,
+    ResponseOrderProperties,
+)
 
 
 def simulate(order, bench):
@@ -130,5 +134,73 @@ def test_refuses_entries_that_are_no_power_of_two(entries):
         ResponseOrder(2, entries)
 
 
-def test_no_sequence_of_a_dozen_cycles_breaks_the_order():
-    assert prove(ResponseOrderProperties(ResponseOrder(1, 2), 2), 12, "bmc").depth == 12
+def properties(id_bits, entries, bug=None):
+    order = ObservedResponseOrder(id_bits, entries)
+    if bug is not None:
+        with_bug(order, bug)
+    return ResponseOrderProperties(order, entries)
+
+
+@pytest.mark.parametrize(("id_bits", "entries"), [(1, 2), (2, 4)])
+def test_the_order_of_an_id_holds_for_all_time_and_nothing_is_lost_or_given_twice(id_bits, entries):
+    assert prove(properties(id_bits, entries), 4).mode == "prove"
+
+
+def test_all_entries_of_the_proof_are_opened():
+    assert prove(properties(1, 4), 9, "cover").mode == "cover"
+
+
+def follower_forgotten(order, m):
+    m.d.comb += m.submodules.followers.write_ports[0].en.eq(0)
+
+
+def newest_forgotten(order, m):
+    with m.If(~order.clearing):
+        m.d.comb += m.submodules.newest.write_ports[0].en.eq(0)
+
+
+def id_forgotten(order, m):
+    m.d.comb += m.submodules.ids.write_ports[0].en.eq(0)
+
+
+def always_first(order, m):
+    m.d.sync += order._first.eq(order._live)
+
+
+def entry_given_twice(order, m):
+    m.d.sync += order.supply[2].eq(0)
+
+
+def answer_lost(order, m):
+    with m.If(order.releases.valid & order.opens.valid):
+        m.d.sync += order.releases.valid.eq(0)
+
+
+def released_before_it_is_done(order, m):
+    m.d.sync += order._done.eq(-1)
+
+
+def level_forgets_releases(order, m):
+    with m.If(order.releases.valid & order.releases.ready):
+        m.d.sync += order.level.eq(order.level)
+
+
+@pytest.mark.parametrize(
+    ("bug", "message"),
+    [
+        (follower_forgotten, "who comes next is kept"),
+        (newest_forgotten, "the last of an id is its newest"),
+        (id_forgotten, "its id is kept"),
+        (always_first, "the first of an id has none before it"),
+        (entry_given_twice, "the list has its length"),
+        (answer_lost, "an open entry is in one place"),
+        (released_before_it_is_done, "that it is done is kept"),
+        (level_forgets_releases, "the level counts what is open"),
+    ],
+)
+def test_a_broken_order_breaks_its_proof(bug, message):
+    with pytest.raises(ProofError) as caught:
+        prove(properties(1, 4, bug), 12, "bmc")
+    assert caught.value.trace is not None
+    shutil.rmtree(caught.value.trace.parents[2])
+    assert message in caught.value.messages

@@ -76,6 +76,18 @@ class ResponseOrder(wiring.Component):
                 "level": Out(range(entries + 1)),
             }
         )
+        # Ids that were cleared; entries by what is known of them; the one that was opened last.
+        self._swept = Signal(id_bits + 1)
+        self._fresh = Signal(range(entries + 1))
+        self._put = Signal(index)
+        self._get = Signal(index)
+        self._live = Signal(entries)
+        self._first = Signal(entries)
+        self._done = Signal(entries)
+        self._followed = Signal(entries)
+        self._linking = Signal()
+        self._linking_entry = Signal(index)
+        self._linking_id = Signal(id_bits)
 
     def elaborate(self, platform) -> Module:
         """Free entries; who follows whom; who may go."""
@@ -84,18 +96,16 @@ class ResponseOrder(wiring.Component):
         index_bits = exact_log2(entries)
         one = Const(1, entries)
 
-        swept = Signal(self._id_bits + 1)
+        swept = self._swept
         ready = swept[-1]
         with m.If(~ready):
             m.d.sync += swept.eq(swept + 1)
 
         # Entries never used come first, by count; then those given back.
-        fresh = Signal(range(entries + 1))
+        fresh, put, get = self._fresh, self._put, self._get
         m.submodules.free = free = Memory(shape=unsigned(index_bits), depth=entries, init=[])
         returned = free.write_port()
         given = free.read_port(domain="comb")
-        put = Signal(index_bits)
-        get = Signal(index_bits)
         opened = Signal()
         taken = Signal()
         m.d.comb += [
@@ -117,11 +127,8 @@ class ResponseOrder(wiring.Component):
         with m.If(taken):
             m.d.sync += put.eq(put + 1)
 
-        live = Signal(entries)
-        first = Signal(entries)
-        done = Signal(entries)
+        live, first, done, followed = self._live, self._first, self._done, self._followed
         urgent = Signal(entries)
-        followed = Signal(entries)
         mark_open = Signal(entries)
         mark_done = Signal(entries)
         mark_released = Signal(entries)
@@ -148,9 +155,8 @@ class ResponseOrder(wiring.Component):
         link = followers.write_port()
         follower = followers.read_port(domain="comb")
 
-        linking = Signal()
-        linking_entry = Signal(index_bits)
-        linking_id = Signal(self._id_bits)
+        linking, linking_entry = self._linking, self._linking_entry
+        linking_id = self._linking_id
         m.d.sync += [
             linking.eq(opened),
             linking_entry.eq(self.entry),
