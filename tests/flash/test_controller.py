@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from neardecode_testbench.benches.amaranth_sim import play
@@ -100,6 +101,52 @@ def test_a_spoilt_answer_is_told(stream, bit):
     variant = VARIANTS["short pages"]
     design = controller_design(variant.config, faults=variant.faults)
     assert simulate(design, Spoilt(stream, bit), "native").differences
+
+
+class SpoiltLog(Episode):
+    """An episode in which the log of the write path is not what the hardware wrote."""
+
+    def __init__(self, byte, mask, checked):
+        super().__init__(VARIANTS["short pages"], 1, 600)
+        self.byte, self.mask, self.checked = byte, mask, checked
+
+    def __call__(self, step):
+        plays = 0
+
+        def spoil(given):
+            nonlocal plays
+            outcome = step(given)
+            if isinstance(given, Play):
+                plays += 1
+                log = next(s.memory for s in given.storages if s.port == "decisions")
+                chosen = np.flatnonzero((log[:, 0] == 1) & (log[:, 1] == self.checked))
+                if plays > 3 and len(chosen):
+                    log[chosen[0], self.byte] ^= self.mask
+            return outcome
+
+        return super().__call__(spoil)
+
+
+@pytest.mark.parametrize(
+    ("byte", "mask", "checked"),
+    [
+        (1, 1, 0),  # an end as a check
+        (1, 1, 1),  # a check as an end
+        (2, 1, 0),  # the unit that ended
+        (2, 3, 1),  # the unit that is joined
+        (3, 1, 1),  # joined or refused
+        (4, 1, 1),  # opened or joined
+        (5, 1, 0),  # ended or failed
+        (6, 1, 0),  # the status of an end
+        (7, 1, 0),  # its information
+        (10, 1, 0),  # its cycle, too late
+        (10, 1, 1),  # the cycle of a check, too late
+    ],
+)
+def test_a_spoilt_log_is_told(byte, mask, checked):
+    variant = VARIANTS["short pages"]
+    design = controller_design(variant.config, faults=variant.faults)
+    assert simulate(design, SpoiltLog(byte, mask, checked), "native").differences
 
 
 def test_an_episode_is_the_same_every_time():

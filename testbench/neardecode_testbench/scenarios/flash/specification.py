@@ -221,8 +221,8 @@ class Specification:
 
     # Answers.
 
-    def _difference(self, command: Command, expected: object, got: object) -> None:
-        self.differences.append(f"{command}: expected {expected}, got {got}")
+    def _difference(self, what: object, expected: object, got: object) -> None:
+        self.differences.append(f"{what}: expected {expected}, got {got}")
 
     def _expect(self, command: Command, answers: Iterable[Answer]) -> bool:
         if (command.status, command.info) in answers:

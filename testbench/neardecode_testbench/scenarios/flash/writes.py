@@ -43,7 +43,7 @@ class WriteModel:
     Args:
         config: The configuration, with ``flash.host``.
         timing: Its times in cycles.
-        differ: Is told of a command, what was expected and what came.
+        differ: Is told of a command or a decision, what was expected and what came.
 
     Attributes:
         contents: What is in the flash.
@@ -53,7 +53,7 @@ class WriteModel:
     """
 
     def __init__(
-        self, config: Config, timing: Timing, differ: Callable[[Command, object, object], None]
+        self, config: Config, timing: Timing, differ: Callable[[object, object, object], None]
     ):
         flash = config.flash
         assert flash.host is not None
@@ -95,15 +95,15 @@ class WriteModel:
         self.page_units.clear()
         self._over = []
         commands = iter(writes)
-        last = None
         for decision in decisions:
             if decision.checked:
                 last, refused = next(commands, (None, 0))
                 if last is None:
-                    raise ValueError(f"a check of no command: {decision}")
+                    self._differ(decision, "a command", "none")
+                    break
                 self._check(last, refused, decision)
             else:
-                self._end(decision, last)
+                self._end(decision)
         for command, _ in commands:
             self._differ(command, "a check", "none")
         for unit in self._live.values():
@@ -134,7 +134,7 @@ class WriteModel:
         else:
             permitted = self._permitted(command, cycle)
         if not decision.joins:
-            if told not in permitted:
+            if told not in permitted or decision.opens:
                 self._differ(command, permitted, told)
             if seen != told:
                 self._differ(command, told, seen)
@@ -227,11 +227,12 @@ class WriteModel:
 
     # Ends.
 
-    def _end(self, decision: Decision, last: Command | None) -> None:
+    def _end(self, decision: Decision) -> None:
         """What had to become of a unit, and did."""
         unit = self._live.get(decision.unit)
         if unit is None:
-            raise ValueError(f"an end of no page: {decision}")
+            self._differ(decision, "a page", "none")
+            return
         command = (*unit.commands, *unit.torn)[0]
         fate = decision.status, decision.info
         block = self._blocks[self.name(unit.page)]
