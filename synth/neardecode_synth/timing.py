@@ -7,11 +7,9 @@ unit's inputs come, and its outputs are taken, at the clock's edge.
 
 import re
 import shutil
-import subprocess
-import tempfile
-from pathlib import Path
 from typing import Any
 
+from neardecode.tools import run_tool
 from neardecode_synth.liberty import Cells, Liberty
 from neardecode_synth.yosys import SynthesisError, kept
 
@@ -60,21 +58,12 @@ def longest_path(cells: Cells, library: Liberty) -> dict[str, Any] | None:
     """
 
     def make() -> dict[str, Any]:
-        with tempfile.TemporaryDirectory() as folder:
-            files = {"cells.lib": library.text, "netlist.v": cells.verilog, "run.tcl": _SCRIPT}
-            for name, text in files.items():
-                (Path(folder) / name).write_text(text)
-            result = subprocess.run(
-                [TOOL, "-exit", "-no_splash", "run.tcl"],
-                capture_output=True,
-                text=True,
-                check=False,
-                cwd=folder,
-            )
-        if result.returncode != 0 or "Error" in result.stdout + result.stderr:
-            errors = re.findall(r"^Error: .*$", result.stdout + result.stderr, re.M)
+        files = {"cells.lib": library.text, "netlist.v": cells.verilog, "run.tcl": _SCRIPT}
+        run = run_tool([TOOL, "-exit", "-no_splash", "run.tcl"], files)
+        if not run.succeeded or "Error" in run.printed + run.errors:
+            errors = re.findall(r"^Error: .*$", run.printed + run.errors, re.M)
             raise SynthesisError(f"OpenSTA failed: {''.join(errors[:1]) or 'no message'}")
-        return {"report": result.stdout}
+        return {"report": run.printed}
 
     report: str = kept(make, "sta", library.text, cells.verilog, _SCRIPT)["report"]
     if not (slack := _SLACK.search(report)):

@@ -4,12 +4,13 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
+from neardecode.verilog import MODULE
+
 __all__ = ["CUT", "Unit", "divide"]
 
 CUT = "cut_"
 """How the modules that another unit holds are called in a unit."""
 
-_MODULE = re.compile(r"^((?:attribute [^\n]*\n)*)module \\(\S+)\n(.*?)^end\n", re.M | re.S)
 _CHILD = re.compile(r"^  cell \\(\S+) (\S+)\n", re.M)
 _PORT = re.compile(r"^  wire width \d+ (?:input|output) \d+ +\S+\n", re.M)
 
@@ -55,7 +56,7 @@ def divide(text: str, top: str, depth: int) -> Unit:
         top: The top module's name.
         depth: Levels below the top whose modules are units; 0 leaves the design whole.
     """
-    modules = {match[2]: match[3] for match in _MODULE.finditer(text)}
+    modules = {match[2]: match[3] for match in MODULE.finditer(text)}
     made: dict[tuple[str, int], Unit] = {}
 
     def unit(path: str, name: str, depth: int) -> Unit:

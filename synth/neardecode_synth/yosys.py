@@ -1,9 +1,7 @@
-"""Yosys, in a process of its own, and results that are kept by their content."""
+"""Yosys for synthesis, and results that are kept by their content."""
 
 import hashlib
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
@@ -12,51 +10,27 @@ from typing import Any
 
 import platformdirs
 
-__all__ = ["SynthesisError", "from_brace", "kept", "run_passes"]
+from neardecode import tools
 
-# Yosys prints past sys.stdout and ends its process on an error.
-_RUN_PASSES = """
-import sys
-from pyosys import libyosys
-design = libyosys.Design()
-for line in sys.argv[1:]:
-    libyosys.run_pass(line, design)
-"""
+__all__ = ["SynthesisError", "from_brace", "kept", "run_passes"]
 
 
 class SynthesisError(RuntimeError):
     """A component that a tool did not synthesise, or whose result is not plausible."""
 
 
-def run_passes(passes: Sequence[str], inputs: Mapping[str, str], outputs: Sequence[str]) -> list:
-    """Runs passes in a folder of their own.
-
-    Args:
-        passes: Yosys' commands; files are named without a folder.
-        inputs: Contents of the files that are read.
-        outputs: Files that are written.
-
-    Returns:
-        Contents of the outputs.
+def run_passes(
+    passes: Sequence[str], inputs: Mapping[str, str], outputs: Sequence[str]
+) -> list[str]:
+    """As `tools.run_passes`.
 
     Raises:
         SynthesisError: if a pass fails or an output is missing.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        for name, contents in inputs.items():
-            (Path(folder) / name).write_text(contents)
-        result = subprocess.run(
-            [sys.executable, "-c", _RUN_PASSES, *passes],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=folder,
-        )
-        paths = [Path(folder) / name for name in outputs]
-        if result.returncode != 0 or not all(path.exists() for path in paths):
-            last = (result.stdout + result.stderr).strip().splitlines()[-1:]
-            raise SynthesisError(f"Yosys failed: {''.join(last) or 'no message'}")
-        return [path.read_text() for path in paths]
+    try:
+        return tools.run_passes(passes, inputs, outputs)
+    except tools.YosysError as error:
+        raise SynthesisError(str(error)) from None
 
 
 def from_brace(text: str) -> Any:

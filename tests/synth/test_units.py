@@ -91,7 +91,7 @@ def test_a_sum_over_units_has_every_flip_flop():
 def test_a_second_run_synthesises_nothing(monkeypatch):
     block = Block("count", lambda: Count(5), "Count(5)")
     (first,) = measure([block], None, 1)
-    monkeypatch.setattr("neardecode_synth.yosys.subprocess.run", None)
+    monkeypatch.setattr("neardecode.tools.subprocess.run", None)
     (second,) = measure([block], None, 1)
     assert first.low_ge == second.low_ge > 0
 

@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from neardecode import verilog
+from neardecode import tools, verilog
 from neardecode.chip import Chip
 from neardecode.config import PRESETS
 from neardecode.verilog import to_rtlil, to_verilog
@@ -283,7 +283,7 @@ def test_conversion_is_the_same_every_time():
 
 
 def test_an_error_of_yosys_is_one_line(monkeypatch):
-    monkeypatch.setattr(verilog, "_RUN_PASSES", "raise SystemExit('first\\nERROR: no such pass')")
+    monkeypatch.setattr(tools, "_RUN_PASSES", "raise SystemExit('first\\nERROR: no such pass')")
     with pytest.raises(RuntimeError) as caught:
         to_verilog(FourAdders(), "top")
     assert str(caught.value) == "Yosys failed: ERROR: no such pass"
