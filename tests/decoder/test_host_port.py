@@ -7,16 +7,16 @@ import pytest
 
 import neardecode.decoder
 from neardecode.config import PRESETS
-from neardecode.decoder.host import (
+from neardecode.decoder.host import HostPort
+from neardecode.decoder.layouts import ProgramWrite, PromptToken
+from neardecode.decoder.registers import (
     IDENTITY,
     Control,
     Doorbell,
-    HostPort,
     Interrupt,
     Register,
     Status,
 )
-from neardecode.decoder.layouts import ProgramWrite, PromptToken
 from neardecode_testbench.drive.backends import simulate
 from neardecode_testbench.drive.design import Design
 from neardecode_testbench.drive.stimulus import Play, Probe, Sink, Source
@@ -210,6 +210,70 @@ def test_an_answer_stands_until_it_is_taken_and_nothing_overtakes_it():
         return outcome.sinks["axi__r"].payloads
 
     assert with_host(use) == [IDENTITY, 1]
+
+
+@pytest.mark.parametrize(
+    ("control", "outputs"),
+    [
+        (Control.RUN, {"running": 1, "counting": 0}),
+        (Control.COUNT, {"running": 0, "counting": 1}),
+    ],
+)
+def test_each_bit_of_control_is_its_own(control, outputs):
+    def use(step, host):
+        host.write(Register.CONTROL, control)
+        return step(Probe({}, list(outputs))).outputs
+
+    assert with_host(use) == outputs
+
+
+@pytest.mark.parametrize("late", ["axi__aw", "axi__w"])
+def test_a_write_waits_for_both_of_its_parts(late):
+    stalls = {late: [1, 1, 1, 1, 1, 0]}
+
+    def use(step, host):
+        host.write(Register.GENERATE, 3)
+        outcome = step(
+            Play(
+                sources=[
+                    Source("axi__aw", [Register.PLACE], stalls.get("axi__aw")),
+                    Source("axi__w", [7], stalls.get("axi__w")),
+                ],
+                sinks=[Sink("axi__b", 1)],
+            )
+        )
+        return outcome.sinks["axi__b"].payloads, host.read(Register.PLACE)
+
+    assert with_host(use) == ([0], 7)
+
+
+def test_the_answer_to_a_write_stands_until_it_is_taken():
+    def use(step, host):
+        outcome = step(
+            Play(
+                sources=[
+                    Source("axi__aw", [Register.GENERATE, 0x3C]),
+                    Source("axi__w", [5, 5]),
+                ],
+                sinks=[Sink("axi__b", 2, stalls=[1, 1, 1, 0])],
+                limit=100,
+            )
+        )
+        return outcome.sinks["axi__b"].payloads, host.read(Register.GENERATE)
+
+    assert with_host(use) == ([0, 2], 5)
+
+
+def test_a_token_that_finds_no_place_waits_and_does_not_interrupt():
+    def use(step, host):
+        step(Play(sources=[Source("tokens", list(range(QUEUED)))]))
+        step(Probe({"tokens__valid": 1, "tokens__payload": 99}, []))
+        host.write(Register.INTERRUPTS, Interrupt.FOUND)
+        waits = host.read(Register.INTERRUPTS)
+        host.read(Register.TOKEN)
+        return waits, host.read(Register.INTERRUPTS)
+
+    assert with_host(use) == (0, Interrupt.FOUND)
 
 
 def test_the_register_map_is_what_the_port_has():

@@ -3,7 +3,7 @@
 import pytest
 
 from neardecode.config import PRESETS, DecoderCause
-from neardecode.decoder.host import Status
+from neardecode.decoder.registers import Status
 from neardecode.system import TokenSystem
 from neardecode_testbench.devices.token_board import TokenBoard
 from neardecode_testbench.drive.backends import simulate

@@ -1,163 +1,28 @@
-"""The host's side of a decoder: AXI4-Lite registers, a doorbell, an interrupt, first faults.
+"""The host's side of a decoder: registers, a doorbell, an interrupt, first faults."""
 
-Source: AMBA AXI and ACE Protocol Specification, IHI 0022H, chapter B1, for AXI4-Lite.
-"""
-
-import enum
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from neardecode.config import Config
 from neardecode.decoder.layouts import TOKEN_BITS, ProgramWrite, PromptToken
+from neardecode.decoder.registers import (
+    IDENTITY,
+    Control,
+    Doorbell,
+    Interrupt,
+    Register,
+    Status,
+)
+from neardecode.lib.axi_lite import OKAY, SLVERR, WORD_BITS, AxiLite
 from neardecode.lib.fifo import StreamFIFO
 
-__all__ = [
-    "IDENTITY",
-    "AxiLite",
-    "Control",
-    "Doorbell",
-    "HostPort",
-    "Interrupt",
-    "LiteAddress",
-    "LiteAnswer",
-    "LiteRead",
-    "LiteWrite",
-    "Register",
-    "Status",
-]
+__all__ = ["HostPort"]
 
-ADDRESS_BITS = 12
-WORD_BITS = 32
-IDENTITY = 0x4E44_4301
-"""What `Register.IDENTITY` reads: "ND", decoder, version 1."""
 QUEUED = 16
 """Tokens of prompts, and tokens found, that wait."""
-OKAY, SLVERR = 0, 2
-
-
-class Register(enum.IntEnum):
-    """Where registers stand, in bytes."""
-
-    IDENTITY = 0x00
-    """Reads `IDENTITY`."""
-    CONTROL = 0x04
-    """`Control`; reads what was written."""
-    STATUS = 0x08
-    """`Status`; only reads."""
-    INTERRUPTS = 0x0C
-    """`Interrupt`; a one that is written clears its bit."""
-    ENABLED = 0x10
-    """Which bits of INTERRUPTS raise the interrupt."""
-    DOORBELL = 0x14
-    """`Doorbell`; only written. An error while no place is free."""
-    GENERATE = 0x18
-    """Tokens to find for each prompt, 16 bits, at least 1."""
-    TOKEN = 0x1C
-    """The oldest token found, taken by reading. An error while there is none."""
-    POSITION = 0x20
-    """Of the token that is being read, or would be next."""
-    SATURATED_AT = 0x24
-    """The position at which a value was first clamped since reset; see STATUS."""
-    UNREAD_AT = 0x28
-    """The position at which a page could not be read, for the first time since reset."""
-    COUNTER = 0x2C
-    """Which counter is read."""
-    COUNT_LOW = 0x30
-    """Its lower 32 bits; the upper ones are kept for COUNT_HIGH."""
-    COUNT_HIGH = 0x34
-    """The upper bits of the count that COUNT_LOW read."""
-    PLACE = 0x38
-    """Where the next descriptor goes; moves on by one behind each."""
-    DESCRIPTOR = 0x40
-    """The words of a descriptor, the lowest first, to 0x7C; writing the last stores it."""
-
-
-class Control(enum.IntFlag):
-    """Bits of `Register.CONTROL`."""
-
-    RUN = 1
-    """The program is loaded."""
-    COUNT = 2
-    """Counters run."""
-
-
-class Status(enum.IntFlag):
-    """Bits of `Register.STATUS`."""
-
-    IDLE = 1
-    """The decoder waits for a prompt."""
-    FOUND = 2
-    """A token can be read."""
-    ROOM = 4
-    """The doorbell has a free place."""
-    SATURATED = 8
-    """A value was clamped since reset."""
-    UNREAD = 16
-    """A page could not be read since reset."""
-
-
-class Interrupt(enum.IntFlag):
-    """Bits of `Register.INTERRUPTS`."""
-
-    FOUND = 1
-    """A token was found."""
-    FAULT = 2
-    """A value was clamped, or a page could not be read, for the first time since reset."""
-
-
-class Doorbell(enum.IntFlag):
-    """Bits of `Register.DOORBELL` above the token's id."""
-
-    FIRST = 1 << 30
-    """A sequence begins with it."""
-    LAST = 1 << 31
-    """The prompt ends with it: the decoder goes on by itself."""
-
-
-class LiteAddress(data.StructLayout):
-    """Where to read or write, in bytes."""
-
-    def __init__(self):
-        super().__init__({"addr": unsigned(ADDRESS_BITS)})
-
-
-class LiteWrite(data.StructLayout):
-    """A word to write."""
-
-    def __init__(self):
-        super().__init__({"data": unsigned(WORD_BITS)})
-
-
-class LiteAnswer(data.StructLayout):
-    """What became of a write: OKAY is 0, SLVERR is 2."""
-
-    def __init__(self):
-        super().__init__({"resp": unsigned(2)})
-
-
-class LiteRead(data.StructLayout):
-    """A word that was read, and what became of reading it."""
-
-    def __init__(self):
-        super().__init__({"data": unsigned(WORD_BITS), "resp": unsigned(2)})
-
-
-class AxiLite(wiring.Signature):
-    """The five channels, seen from the host. Protection and strobes are not there: words only."""
-
-    def __init__(self):
-        super().__init__(
-            {
-                "aw": Out(stream.Signature(LiteAddress())),
-                "w": Out(stream.Signature(LiteWrite())),
-                "b": In(stream.Signature(LiteAnswer())),
-                "ar": Out(stream.Signature(LiteAddress())),
-                "r": In(stream.Signature(LiteRead())),
-            }
-        )
 
 
 class HostPort(wiring.Component):
@@ -230,29 +95,37 @@ class HostPort(wiring.Component):
         connect(m, flipped(self.tokens), found.i)
 
         control, enabled = Signal(len(Control)), Signal(len(Interrupt))
-        raised, clears, pending = (
-            Signal(len(Interrupt), name=name) for name in ("raised", "clears", "pending")
-        )
+        clears, pending = Signal(len(Interrupt)), Signal(len(Interrupt))
         place = Signal(self._program["address"].shape)
         generate = Signal.like(self.generate, init=1)
         words = Signal(data.ArrayLayout(WORD_BITS, self._words))
         count_high = Signal(WORD_BITS)
+        # Where each fault was first.
         faults = {Register.SATURATED_AT: self.saturated, Register.UNREAD_AT: self.error}
-        seen = Signal(len(faults))
+        seen, fault = Signal(len(faults)), Signal()
         at = [Signal.like(self.position, name=f"{register.name.lower()}") for register in faults]
         m.d.sync += seen.eq(Cat(faults.values()))
         for number, flag in enumerate(faults.values()):
             with m.If(flag & ~seen[number]):
-                m.d.comb += raised[1].eq(1)
+                m.d.comb += fault.eq(1)
                 m.d.sync += at[number].eq(self.position)
-        m.d.sync += pending.eq((pending & ~clears) | raised)
-        status = Cat(self.idle, found.o.valid, rings.i.ready, self.saturated, self.error)
+        events = {
+            Interrupt.FOUND: self.tokens.valid & self.tokens.ready,
+            Interrupt.FAULT: fault,
+        }
+        flags = {
+            Status.IDLE: self.idle,
+            Status.FOUND: found.o.valid,
+            Status.ROOM: rings.i.ready,
+            Status.SATURATED: self.saturated,
+            Status.UNREAD: self.error,
+        }
+        m.d.sync += pending.eq((pending & ~clears) | Cat(events[each] for each in Interrupt))
         m.d.comb += [
-            raised[0].eq(self.tokens.valid & self.tokens.ready),
             self.irq.eq((pending & enabled).any()),
             self.generate.eq(generate),
-            self.running.eq(control[0]),
-            self.counting.eq(control[1]),
+            self.running.eq((control & Control.RUN.value).any()),
+            self.counting.eq((control & Control.COUNT.value).any()),
         ]
 
         # A write is done when both of its parts and room for its answer are there.
@@ -273,8 +146,8 @@ class HostPort(wiring.Component):
         token = rings.i.payload
         m.d.comb += [
             token.token.eq(word),
-            token.first.eq(word[30]),
-            token.last.eq(word[31]),
+            token.first.eq((word & Doorbell.FIRST.value).any()),
+            token.last.eq((word & Doorbell.LAST.value).any()),
         ]
         with m.Switch(target):
             for register, setting in (
@@ -322,7 +195,7 @@ class HostPort(wiring.Component):
             for register, shown in (
                 (Register.IDENTITY, Const(IDENTITY, WORD_BITS)),
                 (Register.CONTROL, control),
-                (Register.STATUS, status),
+                (Register.STATUS, Cat(flags[each] for each in Status)),
                 (Register.INTERRUPTS, pending),
                 (Register.ENABLED, enabled),
                 (Register.GENERATE, generate),

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 from neardecode.config import Config, descriptor_bits
-from neardecode.decoder.host import Control, Doorbell, Interrupt, Register, Status
+from neardecode.decoder.registers import Control, Doorbell, Interrupt, Register, Status
 from neardecode.token_chip import token_counter_names
-from neardecode_testbench.drive.stimulus import Step, Storage
+from neardecode_testbench.drive.stimulus import Step
 from neardecode_testbench.reference.compiler import compile_model
 from neardecode_testbench.scenarios.host_port import Host
 from neardecode_testbench.scenarios.model import ModelSource
+from neardecode_testbench.scenarios.token_memories import token_memories
 
 __all__ = ["HostDecode", "HostRun"]
 
@@ -61,17 +62,7 @@ class HostDecode:
         """
         shape, weights = self.source.integer_weights()
         image = compile_model(shape, weights, self.config, self.context)
-        beat_bytes = self.config.flash.beat_bytes
-        memories = [vault.copy() for vault in image.vaults]
-        storages = [
-            Storage(f"storage__{channel}", each, beat_bytes)
-            for channel, each in enumerate(image.flash)
-        ] + [
-            Storage(f"{port}__{vault}", memory, beat_bytes, writable=port == "stores")
-            for vault, memory in enumerate(memories)
-            for port in ("stored", "stores")
-        ]
-        host = Host(step, storages)
+        host = Host(step, token_memories(self.config, image))
         words = -(-sum(descriptor_bits(self.config).values()) // WORD_BITS)
         host.write(Register.PLACE, 0)
         for descriptor in image.program:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from neardecode.decoder.host import LiteAddress, LiteAnswer, LiteRead, LiteWrite
+from neardecode.lib.axi_lite import LiteAddress, LiteAnswer, LiteRead, LiteWrite
 from neardecode_testbench.drive.stimulus import Play, Sink, Source, Step, Storage
 from neardecode_testbench.scenarios.packing import Packer
 

@@ -9,12 +9,13 @@ from neardecode.config import Config
 from neardecode.decoder.gather import ElementWrite
 from neardecode.decoder.layouts import ProgramWrite, PromptToken
 from neardecode.token_chip import token_counter_names
-from neardecode_testbench.drive.stimulus import Play, Probe, Sink, Source, Step, Storage
+from neardecode_testbench.drive.stimulus import Play, Probe, Sink, Source, Step
 from neardecode_testbench.reference.compiler import compile_model
 from neardecode_testbench.reference.integer.decoder import IntegerDecoder, IntegerState
 from neardecode_testbench.scenarios.counters import read_counters, split_counters
 from neardecode_testbench.scenarios.model import ModelSource
 from neardecode_testbench.scenarios.packing import Packer
+from neardecode_testbench.scenarios.token_memories import token_memories
 
 __all__ = ["TokenDecode", "TokenRun", "TokenStep"]
 
@@ -96,6 +97,7 @@ class TokenDecode:
         assert decoder is not None
         attending = config.attending(decoder.group, decoder.head_elements)
         self._reference = IntegerDecoder(shape, weights, config.compute, attending.vector)
+        self._storages = token_memories(config, self._image)
         self._load(step)
         run = TokenRun([], bound=self._image.weight_beats / config.flash.channels)
         run.bound /= config.utilisation_bound
@@ -117,19 +119,7 @@ class TokenDecode:
         run.blocks, run.events = split_counters(read_counters(step, names), run.cycles)
         return run
 
-    def _storages(self) -> list[Storage]:
-        beat_bytes = self.config.flash.beat_bytes
-        return [
-            Storage(f"storage__{channel}", image, beat_bytes)
-            for channel, image in enumerate(self._image.flash)
-        ] + [
-            Storage(f"{port}__{vault}", memory, beat_bytes, writable=port == "stores")
-            for vault, memory in enumerate(self._memories)
-            for port in ("stored", "stores")
-        ]
-
     def _load(self, step: Step) -> None:
-        self._memories = [image.copy() for image in self._image.vaults]
         pack = Packer(ProgramWrite(self.config)).pack
         writes = [
             pack({"address": place, "descriptor": bits})
@@ -159,7 +149,7 @@ class TokenDecode:
                     Sink("sums", len(sums), sums, keys=mask),
                     Sink("tokens", 1, [next_token]),
                 ],
-                storages=self._storages(),
+                storages=self._storages,
                 levels={"counting": 1, "running": 1, "generate": 1},
                 limit=self.limit,
             )
