@@ -112,11 +112,6 @@ class AttentionUnit(wiring.Component):
         """Cycles from a tile's last beat of keys to its first of elements of values."""
         return self._slice.latency + Softmax.latency
 
-    @property
-    def sum_latency(self) -> int:
-        """Cycles from a command's last beat of elements to its first sum."""
-        return self._slice.sum_latency
-
     def elaborate(self, platform) -> Module:
         """Steps to commands, results to scores, probabilities back."""
         m = Module()

@@ -129,7 +129,8 @@ class BlockDot(wiring.Component):
                 for earlier, later in zip([first, *stages], stages, strict=False)
             ]
 
-        m.d.comb += self.awake.eq(Cat(mark.valid for mark in (self.mark, *marks)).any() | self.done)
+        under_way = Cat(each.valid for each in (self.mark, *marks)).any()
+        m.d.comb += self.awake.eq(under_way | self.done)
 
         # Scales belong to blocks and are the same for every vector.
         words, format_ = self.words, self.format

@@ -129,6 +129,8 @@ class SumLanes(wiring.Component):
         marks = [Signal(SumMark(config, self._beats), name=f"mark_{stage}") for stage in range(2)]
         with m.If(self.enable):
             m.d.sync += [marks[0].eq(self.mark), marks[1].eq(marks[0])]
+        under_way = Cat(each.valid for each in (self.mark, *marks)).any()
+        m.d.comb += self.awake.eq(under_way | self.sums.valid)
         keep_product = self.enable & self.mark.valid
         keep_term = self.enable & marks[0].valid
         mark = marks[1]
@@ -197,7 +199,7 @@ class SumLanes(wiring.Component):
             m.d.sync += [saturated.eq(now_saturated), error.eq(now_error)]
 
         self._give_out(
-            m, adds & mark.last & mark.deliver, marks, half, now_saturated, now_error, out
+            m, adds & mark.last & mark.deliver, mark, half, now_saturated, now_error, out
         )
         return m
 
@@ -205,7 +207,7 @@ class SumLanes(wiring.Component):
         self,
         m: Module,
         starts: Value,
-        marks: list[data.View],
+        mark: data.View,
         half: Value,
         saturated: Value,
         error: Value,
@@ -213,7 +215,6 @@ class SumLanes(wiring.Component):
     ) -> None:
         """Walks over the sums of a command, an element a cycle."""
         payload = self.sums.payload
-        mark = marks[-1]
         lane_bits = exact_log2(self._lane_count)
         element = Signal(payload.element.shape())
         last = Signal(payload.element.shape())
@@ -221,7 +222,6 @@ class SumLanes(wiring.Component):
         giving = Signal()
         held = Signal(data.StructLayout({"saturated": len(saturated), "error": 1, "tag": TAG_BITS}))
         m.d.comb += [
-            self.awake.eq(Cat(mark.valid for mark in (self.mark, *marks)).any() | giving),
             self.sums.valid.eq(giving),
             self.delivered.eq(giving & self.sums.ready & (element == last)),
             port.addr.eq(Cat(element[lane_bits:], from_half)),

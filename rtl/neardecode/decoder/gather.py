@@ -7,6 +7,7 @@ from amaranth.utils import ceil_log2
 
 from neardecode.config import Config, Target
 from neardecode.decoder.layouts import TOKEN_BITS, ChannelResult
+from neardecode.lib.clock_gate import Gated
 from neardecode.vector.residual import AccumulatorWords, ResidualAdd
 
 __all__ = ["ElementWrite", "GatherJob", "ResultGather"]
@@ -183,8 +184,8 @@ class ResultGather(wiring.Component):
     def _write(self, m: Module, job, taken, element, in_flight) -> None:
         """Rounded to words, or added to the residual stream."""
         config, result = self._config, self.results.payload
-        m.submodules.rounder = rounder = AccumulatorWords(config)
-        m.submodules.adder = adder = ResidualAdd(config)
+        rounder, adder = AccumulatorWords(config), ResidualAdd(config)
+        m.submodules.rounder, m.submodules.adder = Gated(rounder), Gated(adder)
         m.d.comb += self.old.eq(element)
         looked = Signal()
         value = Signal.like(result.value)
