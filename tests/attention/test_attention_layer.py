@@ -6,29 +6,14 @@ import pytest
 from neardecode.attention.append import KvAppender
 from neardecode.attention.merge import AttentionMerge
 from neardecode.attention.unit import AttentionUnit
-from neardecode.config import Config, HeatConstants, Stack, load
+from neardecode.config import Config, HeatConstants, load
+from neardecode_testbench.benches.attention_unit import configuration
 from neardecode_testbench.devices.attention_bench import AttentionBench
 from neardecode_testbench.reference.integer.attention import ContextSplit
 from neardecode_testbench.scenarios.attention_context import random_context
 from neardecode_testbench.scenarios.attention_layer import AttentionLayer, measure_attention
 from neardecode_testbench.scenarios.attention_reference import RULES, choose_tiles
 from neardecode_testbench.scenarios.blocks.edge import CheckError, Pacing
-
-
-def configuration(vectors=2, head_size=64, most_rows=7):
-    """Rows of 64 elements straddle its pages of 7 blocks; a tile is two pages."""
-    tables = load("tiny").model_dump()
-    tables["flash"] |= {"page_bytes": 256, "beat_bytes": 32}
-    tables["stack"] = Stack(
-        bank_groups=2,
-        banks_a_group=2,
-        page_bytes=256,
-        beat_bytes=32,
-        pages_a_bank=64,
-        buffer_beats=32,
-    ).model_dump()
-    return Config.model_validate(tables).attending(vectors, head_size, most_rows)
-
 
 CONFIG = configuration()
 

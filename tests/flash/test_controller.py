@@ -63,27 +63,37 @@ def test_random_traffic_on_amaranths_simulator_keeps_the_streams_rules():
     assert simulate(design, again, "native") == result
 
 
-class Spoilt(Episode):
-    """An episode in which one answer is not what the hardware gave."""
+class Spoiling(Episode):
+    """An episode in which something is not what the hardware gave, from the fourth play on."""
 
-    def __init__(self, stream, bit):
+    def __init__(self):
         super().__init__(VARIANTS["short pages"], 1, 600)
-        self.stream, self.bit = stream, bit
 
     def __call__(self, step):
         plays = 0
 
-        def spoil(given):
+        def play(given):
             nonlocal plays
             outcome = step(given)
             if isinstance(given, Play):
                 plays += 1
-                log = outcome.sinks[self.stream]
-                if plays > 3 and log.payloads:
-                    log.payloads[0] ^= 1 << self.bit
+                if plays > 3:
+                    self.spoil(given, outcome)
             return outcome
 
-        return super().__call__(spoil)
+        return super().__call__(play)
+
+
+class Spoilt(Spoiling):
+    """One answer is spoilt."""
+
+    def __init__(self, stream, bit):
+        super().__init__()
+        self.stream, self.bit = stream, bit
+
+    def spoil(self, given, outcome):
+        if payloads := outcome.sinks[self.stream].payloads:
+            payloads[0] ^= 1 << self.bit
 
 
 @pytest.mark.parametrize(
@@ -103,28 +113,18 @@ def test_a_spoilt_answer_is_told(stream, bit):
     assert simulate(design, Spoilt(stream, bit), "native").differences
 
 
-class SpoiltLog(Episode):
-    """An episode in which the log of the write path is not what the hardware wrote."""
+class SpoiltLog(Spoiling):
+    """One entry of the write path's log is spoilt."""
 
     def __init__(self, byte, mask, checked):
-        super().__init__(VARIANTS["short pages"], 1, 600)
+        super().__init__()
         self.byte, self.mask, self.checked = byte, mask, checked
 
-    def __call__(self, step):
-        plays = 0
-
-        def spoil(given):
-            nonlocal plays
-            outcome = step(given)
-            if isinstance(given, Play):
-                plays += 1
-                log = next(s.memory for s in given.storages if s.port == "decisions")
-                chosen = np.flatnonzero((log[:, 0] == 1) & (log[:, 1] == self.checked))
-                if plays > 3 and len(chosen):
-                    log[chosen[0], self.byte] ^= self.mask
-            return outcome
-
-        return super().__call__(spoil)
+    def spoil(self, given, outcome):
+        log = next(s.memory for s in given.storages if s.port == "decisions")
+        chosen = np.flatnonzero((log[:, 0] == 1) & (log[:, 1] == self.checked))
+        if len(chosen):
+            log[chosen[0], self.byte] ^= self.mask
 
 
 @pytest.mark.parametrize(

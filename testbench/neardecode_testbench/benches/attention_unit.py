@@ -11,10 +11,8 @@ from neardecode_testbench.scenarios.attention_context import random_context
 from neardecode_testbench.scenarios.blocks.attention_unit import AttendedRows
 from neardecode_testbench.scenarios.blocks.edge import FULL_RATE, Pacing
 
-__all__ = ["ADDRESS_BITS", "CONFIG", "DESIGN", "some_rows"]
+__all__ = ["ADDRESS_BITS", "CONFIG", "DESIGN", "configuration", "some_rows"]
 
-TABLES = load("tiny").model_dump()
-TABLES["flash"] |= {"page_bytes": 256, "beat_bytes": 32}
 STACK = Stack(
     bank_groups=2,
     banks_a_group=2,
@@ -23,8 +21,17 @@ STACK = Stack(
     pages_a_bank=64,
     buffer_beats=32,
 )
-CONFIG = Config.model_validate(TABLES | {"stack": STACK.model_dump()}).attending(2, 64, 7)
-"""Two queries of 64 elements; rows straddle pages of seven blocks, a tile is two of them."""
+
+
+def configuration(vectors: int = 2, head_size: int = 64, most_rows: int = 7) -> Config:
+    """Rows of 64 elements straddle its pages of 7 blocks; a tile is two pages."""
+    tables = load("tiny").model_dump()
+    tables["flash"] |= {"page_bytes": 256, "beat_bytes": 32}
+    tables["stack"] = STACK.model_dump()
+    return Config.model_validate(tables).attending(vectors, head_size, most_rows)
+
+
+CONFIG = configuration()
 ADDRESS_BITS = exact_log2(STACK.pages)
 DESIGN = Design(AttentionUnit, (CONFIG, ADDRESS_BITS))
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from neardecode_synth import ecp5, timing
 from neardecode_synth.area import Area, measure
@@ -16,9 +15,15 @@ from neardecode_testbench.cli.app import app
 from neardecode_testbench.cli.area_blocks import STANDARD, SWEEPS, Size, measured
 from neardecode_testbench.cli.blocks import BLOCKS
 from neardecode_testbench.cli.errors import InputError
-from neardecode_testbench.cli.output import JsonOption, check_writable, console, write_json
+from neardecode_testbench.cli.output import (
+    JsonOption,
+    check_pictures,
+    check_writable,
+    console,
+    write_json,
+)
 from neardecode_testbench.drive.design import write_atomically
-from neardecode_testbench.report.curve import FORMATS
+from neardecode_testbench.report.areas import area_tables, sweep_table
 from neardecode_testbench.report.sweep import sweep_picture
 
 __all__ = ["area", "block_results", "library_of"]
@@ -85,9 +90,7 @@ def area(
     check_writable(json, *plots)
     if plots and not sweep:
         raise InputError("--plot draws what --sweep measures, which was not asked for")
-    for file in plots:
-        if file.suffix[1:] not in FORMATS:
-            raise InputError(f"--plot: {file} does not end in .{' or .'.join(FORMATS)}")
+    check_pictures("--plot", plots)
     if sweep and (blocks or config or changes):
         raise InputError("--sweep has blocks and sizes of its own")
     if unknown := [block for block in blocks or () if block not in BLOCKS]:
@@ -113,7 +116,9 @@ def area(
         _sweep(results, plots, quiet, json)
         return
     if not quiet:
-        _print(sizes, results, library)
+        titled = [(size.title, one) for size, one in zip(sizes, results, strict=True)]
+        for shown in area_tables(titled, library and library.name):
+            console.print(shown, highlight=False)
     write_json(json, {"blocks": results, "library": library and library.name})
 
 
@@ -224,74 +229,6 @@ def _numbers(one: Area) -> dict[str, Any]:
     return numbers
 
 
-def _cell(value: Any, form: str = ",.1f") -> str:
-    return "-" if value is None else format(value, form)
-
-
-def _print(sizes: list[Size], results: list[dict[str, Any]], library: Liberty | None) -> None:
-    table = Table(title="Gates, memories, library", title_justify="left")
-    table.add_column("block", overflow="fold")
-    for column in ("logic kGE", "kGE", "SRAM kbit", "mm2", "Fmax MHz"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for size, one in zip(sizes, results, strict=True):
-        um2 = one.get("area_um2")
-        table.add_row(
-            size.title,
-            _cell(one["logic_kge"]),
-            f"{one['kge']:,.1f} - {one['kge_high']:,.1f}",
-            _cell(one["sram_bits"] / 1024),
-            _cell(um2 and um2 / 1e6, ",.2f"),
-            _cell(one.get("fmax_mhz"), ",.0f"),
-        )
-    console.print(table)
-    if library is not None:
-        console.print(f"mm2 and Fmax: {library.name}, without wires and without SRAM")
-    if any("luts" in one for one in results):
-        table = Table(title="ECP5", title_justify="left")
-        table.add_column("block", overflow="fold")
-        for column in ("LUT", "FF", "DSP", "BRAM", "placed MHz"):
-            table.add_column(column, justify="right", no_wrap=True)
-        for size, one in zip(sizes, results, strict=True):
-            if "luts" not in one:
-                continue
-            keys = ("luts", "ecp5_flip_flops", "ecp5_dsps", "ecp5_brams")
-            table.add_row(
-                size.title,
-                *(_cell(one.get(key), ",") for key in keys),
-                _cell(one.get("ecp5_fmax_mhz"), ",.0f"),
-            )
-        console.print(table)
-    for size, one in zip(sizes, results, strict=True):
-        if path := one.get("longest_path"):
-            steps = ", ".join(
-                f"{step['net']} ({step['source']}) at {step['time_ns']:.2f} ns"
-                for step in path["path"]
-            )
-            console.print(
-                f"{size.title}: {path['delay_ns']:.2f} ns in {path['unit']}: {steps}",
-                highlight=False,
-            )
-        if parts := one.get("parts"):
-            _print_parts(size.title, parts)
-
-
-def _print_parts(title: str, parts: list[dict[str, Any]]) -> None:
-    table = Table(title=f"{title}, by unit", title_justify="left")
-    table.add_column("unit", overflow="fold")
-    for column in ("instances", "kGE each", "kGE", "SRAM kbit each", "Fmax MHz"):
-        table.add_column(column, justify="right")
-    for part in sorted(parts, key=lambda part: -part["count"] * part["kge"]):
-        table.add_row(
-            part["name"],
-            str(part["count"]),
-            _cell(part["kge"]),
-            _cell(part["count"] * part["kge"]),
-            _cell(part["sram_bits"] / 1024),
-            _cell(part.get("fmax_mhz"), ",.0f"),
-        )
-    console.print(table)
-
-
 def _sweep(
     results: list[dict[str, Any]], plots: list[Path], quiet: bool, json: Path | None
 ) -> None:
@@ -303,20 +240,5 @@ def _sweep(
     for file in plots:
         write_atomically(file, sweep_picture(swept, file.suffix[1:]))
     if not quiet:
-        table = Table(title="Area and Fmax against parameters", title_justify="left")
-        for column in ("parameter", "block", "value", "kGE", "SRAM kbit", "Fmax MHz"):
-            table.add_column(
-                column, justify="right" if column not in ("parameter", "block") else "left"
-            )
-        for name, points in swept.items():
-            for one in points:
-                table.add_row(
-                    name,
-                    one["block"],
-                    str(one["value"]),
-                    f"{one['kge']:,.1f} to {one['kge_high']:,.1f}",
-                    _cell(one["sram_bits"] / 1024),
-                    _cell(one.get("fmax_mhz"), ",.0f"),
-                )
-        console.print(table)
+        console.print(sweep_table(swept))
     write_json(json, {"sweeps": swept})

@@ -11,11 +11,17 @@ from rich.table import Table
 from neardecode.config.topology import Topology, refuse_cycle
 from neardecode_testbench.cli.bench import commands
 from neardecode_testbench.cli.errors import InputError
-from neardecode_testbench.cli.output import JsonOption, check_writable, console, write_json
+from neardecode_testbench.cli.output import (
+    JsonOption,
+    check_pictures,
+    check_writable,
+    console,
+    write_json,
+)
 from neardecode_testbench.drive.design import write_atomically
 from neardecode_testbench.drive.prove import ProofError
 from neardecode_testbench.drive.traffic import FabricShape
-from neardecode_testbench.report.curve import FORMATS, latency_curve
+from neardecode_testbench.report.curve import latency_curve
 from neardecode_testbench.scenarios.fabric_load import (
     FabricLoad,
     Measure,
@@ -104,9 +110,7 @@ def fabric(
     check_writable(json, *plots)
     if plots and not sweep_:
         raise InputError("--plot draws the curve of --sweep, which was not asked for")
-    for file in plots:
-        if file.suffix[1:] not in FORMATS:
-            raise InputError(f"--plot: {file} does not end in .{' or .'.join(FORMATS)}")
+    check_pictures("--plot", plots)
     quiet = json is not None and str(json) == "-"
     try:
         shape = FabricShape(_topology(topology, size), depth, (vcs,), link_latency)

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,8 +12,9 @@ from rich.console import Console
 
 from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.drive.design import write_atomically
+from neardecode_testbench.report.curve import FORMATS
 
-__all__ = ["JsonOption", "check_writable", "console", "write_json"]
+__all__ = ["JsonOption", "check_pictures", "check_writable", "console", "write_json"]
 
 console = Console(stderr=False)
 
@@ -49,3 +51,14 @@ def check_writable(*paths: Path | None) -> None:
             raise InputError(f"{path}: is a folder")
         if not os.access(path if path.exists() else folder, os.W_OK):
             raise InputError(f"{path}: cannot be written")
+
+
+def check_pictures(option: str, files: Sequence[Path]) -> None:
+    """Refuses pictures of a kind that is not drawn.
+
+    Raises:
+        InputError: naming the option and the file.
+    """
+    for file in files:
+        if file.suffix[1:] not in FORMATS:
+            raise InputError(f"{option}: {file} does not end in .{' or .'.join(FORMATS)}")

@@ -126,7 +126,7 @@ class Specification:
             if following is not None:
                 command.settled = min(command.settled, following.accepted)
             if command.kind == FLASH and not command.write:
-                self._reads[self.place(command)[0]].append(command)
+                self._reads[self.writes.place(command)[0]].append(command)
         self._logged.round(commands)
         self._simple(commands)
         self._flash(commands, decisions)
@@ -213,12 +213,6 @@ class Specification:
                 f"{what}: {_told(error, words)}, not {' or '.join(_told(*o) for o in options)}"
             )
 
-    def place(self, command: Command) -> tuple[tuple[int, int], int]:
-        """The page (bank, row) and the first beat of a command for flash."""
-        page, first = divmod(command.address // self.flash.beat_bytes, self.flash.page_beats)
-        row, bank = divmod(page, self.flash.banks)
-        return (bank, row), first
-
     # Answers.
 
     def _difference(self, what: object, expected: object, got: object) -> None:
@@ -295,7 +289,7 @@ class Specification:
 
     def _read(self, command: Command) -> None:
         low, high = command.accepted + 1, command.settled
-        page, first = self.place(command)
+        page, first = self.writes.place(command)
         count = command.length + 1
         name = self.writes.name(page)
         statuses: set[Answer] = set()

@@ -77,6 +77,12 @@ class WriteModel:
         """The block of a page."""
         return page[0], page[1] // self.host.pages_a_block
 
+    def place(self, command: Command) -> tuple[tuple[int, int], int]:
+        """The page (bank, row) and the first beat of a command for flash."""
+        page, first = divmod(command.address // self.flash.beat_bytes, self.flash.page_beats)
+        row, bank = divmod(page, self.flash.banks)
+        return (bank, row), first
+
     def round(
         self,
         writes: list[tuple[Command, int]],
@@ -117,11 +123,6 @@ class WriteModel:
 
     # Commands.
 
-    def _place(self, command: Command) -> tuple[tuple[int, int], int]:
-        page, first = divmod(command.address // self.flash.beat_bytes, self.flash.page_beats)
-        row, bank = divmod(page, self.flash.banks)
-        return (bank, row), first
-
     def _check(self, command: Command, refused: int, decision: Decision) -> None:
         """What had to be decided on a command, and was."""
         seen = command.status, command.info
@@ -147,7 +148,7 @@ class WriteModel:
 
     def _permitted(self, command: Command, cycle: int) -> list[Answer | Unit | None]:
         """Answers, the unit that a command joins, or None for a new one."""
-        page, first = self._place(command)
+        page, first = self.place(command)
         name, place = self.name(page), page[1] % self.host.pages_a_block
         retired, maybe_retired = self.contents.retired(*name, command.accepted, cycle)
         gone: list[Answer | Unit | None] = [(W.INVALID_ADDRESS.value, 0)]
@@ -208,7 +209,7 @@ class WriteModel:
 
     def _join(self, command: Command, unit: Unit | None, decision: Decision) -> None:
         """Lets a command join a unit or open it."""
-        page, first = self._place(command)
+        page, first = self.place(command)
         place = page[1] % self.host.pages_a_block
         if unit is None:
             unit = Unit(page, place, decision.cycle, self.flash.page_beats)

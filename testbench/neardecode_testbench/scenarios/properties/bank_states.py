@@ -1,17 +1,28 @@
 """No command that the bank states allow is too early for the DRAM."""
 
 from amaranth.asserts import AnySeq  # pyright: ignore[reportAttributeAccessIssue]
-from amaranth.hdl import Assert, Assume, Cover, Elaboratable, Module
+from amaranth.hdl import Assert, Assume, Cover, Elaboratable, Module, Mux, Value
 
 from neardecode.config import Stack, StackCycles
 from neardecode.stack.banks import BankStates
 from neardecode.stack.command import RowKind
 from neardecode_testbench.devices.dram_rules import DramRule, DramRules
 
-__all__ = ["BankStatesProperties"]
+__all__ = ["BankStatesProperties", "column_ready"]
 
 TIME_BITS = 8
 """Enough for a proof of a hundred cycles."""
+
+
+def column_ready(states: BankStates, config: Stack) -> Value:
+    """Whether the bank states allow the column command that they are told of."""
+    column = states.column_command
+    return (
+        Mux(column.write, states.write_ready, states.read_ready)
+        & states.open.bit_select(column.bank, 1)
+        & states.column_ready.bit_select(column.bank, 1)
+        & states.group_ready.bit_select(column.bank % config.bank_groups, 1)
+    )
 
 
 class BankStatesProperties(Elaboratable):
@@ -52,21 +63,10 @@ class BankStatesProperties(Elaboratable):
             RowKind.REFRESH_ALL: ~states.open.any() & states.activate_ready.all(),
             RowKind.REFRESH_BANK: ~is_open & free & states.window_ready,
         }
-        turned = (column.write & states.write_ready) | (~column.write & states.read_ready)
-        groups = self.config.bank_groups
         m.d.comb += [
             Assume(row.kind.as_value() <= RowKind.REFRESH_BANK.value, "a command that there is"),
             *(Assume((row.kind != kind) | when, kind.name) for kind, when in allowed.items()),
-            Assume(
-                ~column.valid
-                | (
-                    turned
-                    & states.open.bit_select(column.bank, 1)
-                    & states.column_ready.bit_select(column.bank, 1)
-                    & states.group_ready.bit_select(column.bank % groups, 1)
-                ),
-                "columns are ready",
-            ),
+            Assume(~column.valid | column_ready(states, self.config), "columns are ready"),
             Assert(rules.open == states.open, "both know which banks are open"),
             *(
                 Assert(~rules.broken[rule.value], f"{rule.name} is kept")

@@ -7,6 +7,7 @@ from neardecode.config import Stack, StackCycles
 from neardecode.stack.banks import BankStates
 from neardecode.stack.command import RowCommand, RowKind
 from neardecode.stack.refresh import AllBankRefresh, BankRefresh
+from neardecode_testbench.scenarios.properties.bank_states import column_ready
 
 __all__ = ["ObservedAllBankRefresh", "ObservedBankRefresh", "RefreshProperties"]
 
@@ -73,7 +74,6 @@ class RefreshProperties(Elaboratable):
         is_open = states.open.bit_select(wish.bank, 1)
         kept = refresh.blocked.bit_select(wish.bank, 1)
         free = states.activate_ready.bit_select(wish.bank, 1)
-        turned = Mux(column.write, states.write_ready, states.read_ready)
         m.d.comb += [
             Assume(wish.kind.as_value() <= RowKind.PRECHARGE.value, "a command of accesses"),
             Assume(
@@ -88,13 +88,7 @@ class RefreshProperties(Elaboratable):
             ),
             Assume(
                 ~column.valid
-                | (
-                    turned
-                    & states.open.bit_select(column.bank, 1)
-                    & states.column_ready.bit_select(column.bank, 1)
-                    & states.group_ready.bit_select(column.bank % config.bank_groups, 1)
-                    & ~refresh.blocked.bit_select(column.bank, 1)
-                ),
+                | (column_ready(states, config) & ~refresh.blocked.bit_select(column.bank, 1)),
                 "columns are ready",
             ),
         ]
