@@ -8,9 +8,9 @@ import pytest
 from amaranth.sim import Simulator
 
 from neardecode.config import Ecc, Flash, Host
-from neardecode.flash.admin import Admin
-from neardecode.flash.logs import ErrorLog
-from neardecode.flash.zone_pairs import ZonePairs
+from neardecode.flash.admin.admin import Admin
+from neardecode.flash.admin.logs import ErrorLog
+from neardecode.flash.admin.zone_pairs import ZonePairs
 from neardecode_testbench.benches.amaranth_sim import play, play_after_reset
 from neardecode_testbench.drive.backends import simulate
 from neardecode_testbench.drive.design import Design

@@ -4,9 +4,9 @@ import pytest
 from amaranth.sim import Simulator
 
 from neardecode.config import Flash, Host
-from neardecode.flash import block_counts
-from neardecode.flash.block_counts import BlockCounts
-from neardecode.flash.block_table import BlockTable
+from neardecode.flash.blocks import counts as counting
+from neardecode.flash.blocks.counts import BlockCounts
+from neardecode.flash.blocks.table import BlockTable
 from neardecode_testbench.benches.amaranth_sim import play, play_after_reset
 from neardecode_testbench.drive.backends import simulate
 from neardecode_testbench.drive.design import Design
@@ -305,7 +305,7 @@ def test_erases_in_a_row_wait_for_reads_and_none_is_lost():
 
 
 def test_counts_stay_at_their_end(monkeypatch):
-    monkeypatch.setattr(block_counts, "COUNT_BITS", 3)
+    monkeypatch.setattr(counting, "COUNT_BITS", 3)
     counts = BlockCounts(FLASH)
     overs, maxima = [], []
 

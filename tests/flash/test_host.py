@@ -2,8 +2,8 @@
 
 import pytest
 
-from neardecode.flash.logs import ErrorEntry, ErrorKind
-from neardecode.flash.register_map import SMART_BYTES
+from neardecode.flash.admin.logs import ErrorEntry, ErrorKind
+from neardecode.flash.admin.register_map import SMART_BYTES
 from neardecode.flash.status import AdminStatus, Opcode, PacketType, ReadStatus, WriteStatus
 from neardecode_testbench.devices.controller_bench import ControllerBench
 from neardecode_testbench.drive.backends import simulate

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 import neardecode.flash
 from neardecode.config import Ecc, Flash, Host
-from neardecode.flash.features import Feature
-from neardecode.flash.logs import ErrorKind, SmartEvent
-from neardecode.flash.register_map import Access, Field, Register, register_map
-from neardecode.flash.registers import RegisterFile
-from neardecode.flash.timers import UNITS_NS, TimerScaler, timer_cycles, timer_setting
+from neardecode.flash.admin.features import Feature
+from neardecode.flash.admin.logs import ErrorKind, SmartEvent
+from neardecode.flash.admin.register import Access, Field, Register
+from neardecode.flash.admin.register_map import register_map
+from neardecode.flash.admin.registers import RegisterFile
+from neardecode.flash.admin.timers import UNITS_NS, TimerScaler, timer_cycles, timer_setting
 
-DOCUMENT = (Path(neardecode.flash.__path__[0]) / "REGISTERS.md").read_text()
+DOCUMENT = (Path(neardecode.flash.__path__[0]) / "admin" / "REGISTERS.md").read_text()
 FLASH = Flash(ecc=Ecc(), host=Host())
 
 

@@ -8,9 +8,9 @@ from amaranth.hdl import Value
 
 from neardecode.config import Flash
 from neardecode.config.flash import Host
-from neardecode.flash.gatherer import Gatherer
-from neardecode.flash.write_control import WriteControl
-from neardecode.flash.write_path import WritePath
+from neardecode.flash.write.control import WriteControl
+from neardecode.flash.write.gatherer import Gatherer
+from neardecode.flash.write.path import WritePath
 from neardecode_testbench.benches.amaranth_sim import play, play_after_reset
 from neardecode_testbench.drive.backends import simulate
 from neardecode_testbench.drive.design import Design

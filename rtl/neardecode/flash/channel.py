@@ -10,9 +10,9 @@ from amaranth.utils import ceil_log2
 
 from neardecode.config import ChannelCause, ChannelEvent, ConfigError, Flash
 from neardecode.flash.bus import CoreDieBus, CoreDieBusInterface
-from neardecode.flash.delivery import Delivery, Order
-from neardecode.flash.expander import PageExpander
-from neardecode.flash.read_engine import ReadEngine
+from neardecode.flash.read.delivery import Delivery, Order
+from neardecode.flash.read.engine import ReadEngine
+from neardecode.flash.read.expander import PageExpander
 from neardecode.flash.status import ReadStatus
 from neardecode.lib.counters import CycleCounters, EventCounters
 from neardecode.lib.fifo import StreamFIFO

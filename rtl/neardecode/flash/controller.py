@@ -10,25 +10,25 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
 from neardecode.config import ChannelCause, ChannelEvent, Flash
-from neardecode.flash.accumulation import Accumulation
-from neardecode.flash.admin import Admin
+from neardecode.flash.admin.admin import Admin
+from neardecode.flash.admin.logs import ErrorKind, SmartEvent
 from neardecode.flash.axi import AxiPort, AxiPortInterface
-from neardecode.flash.block_table import BlockTable
+from neardecode.flash.blocks.replacement import Replacement
+from neardecode.flash.blocks.table import BlockTable
 from neardecode.flash.bus import CoreDieBus, CoreDieBusInterface
-from neardecode.flash.delivery import Delivery, Order
-from neardecode.flash.expander import PageExpander
-from neardecode.flash.front import CommandFront
-from neardecode.flash.host_reads import HostReads
-from neardecode.flash.host_writes import HostWrites
+from neardecode.flash.host.front import CommandFront
+from neardecode.flash.host.reads import HostReads
+from neardecode.flash.host.waiters import Waiters
+from neardecode.flash.host.writes import HostWrites
 from neardecode.flash.lanes import DieLanes
-from neardecode.flash.logs import ErrorKind, SmartEvent
-from neardecode.flash.read_engine import ReadEngine
-from neardecode.flash.replacement import Replacement
+from neardecode.flash.read.accumulation import Accumulation
+from neardecode.flash.read.delivery import Delivery, Order
+from neardecode.flash.read.engine import ReadEngine
+from neardecode.flash.read.expander import PageExpander
+from neardecode.flash.sections import host_of
 from neardecode.flash.status import ReadStatus
 from neardecode.flash.thermal import ThermalGovernor
-from neardecode.flash.waiters import Waiters
-from neardecode.flash.write_path import WritePath
-from neardecode.flash.write_ports import host_of
+from neardecode.flash.write.path import WritePath
 from neardecode.lib.counters import CycleCounters, EventCounters
 from neardecode.lib.fifo import StreamFIFO
 from neardecode.lib.page import PageBeat, PageRequest

@@ -7,8 +7,8 @@ from amaranth.utils import ceil_log2
 
 from neardecode.config import Flash
 from neardecode.flash.bus import DataBeat
-from neardecode.flash.correction import flash_code
-from neardecode.flash.programmer import PageData
+from neardecode.flash.sections import flash_code
+from neardecode.flash.write.programmer import PageData
 from neardecode.lib.bch import BchEncoder
 from neardecode.lib.lanes import LaneGather, LaneSpread, LaneTest
 from neardecode.lib.population import ones

@@ -15,13 +15,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from cocotbext.axi import AxiBurstType, AxiBus, AxiLockType, AxiMaster, AxiResp
 
 from neardecode.config import Config, Ecc, Flash, Host
-from neardecode.flash.status import (
-    AdminStatus,
-    Opcode,
-    PacketType,
-    ReadStatus,
-    WriteStatus,
-)
+from neardecode.flash.status import AdminStatus, Opcode, PacketType, ReadStatus, WriteStatus
 from neardecode_testbench.devices.axi_shim import PREFIX, AxiShim
 from neardecode_testbench.drive.design import Design
 

@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 
 from neardecode.config import Ecc
-from neardecode.flash.correction import SEARCHED_BITS
+from neardecode.flash.read.correction import SEARCHED_BITS
 from neardecode.lib.bch import BchCode, BchDecoder, BchEncoder
 from neardecode_synth.area import synthesise
 from neardecode_testbench.cli.bench import commands

@@ -7,8 +7,8 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from neardecode.flash.write_control import WriteControl
-from neardecode.flash.write_units import UnitState
+from neardecode.flash.write.control import WriteControl
+from neardecode.flash.write.units import UnitState
 from neardecode_testbench.devices.storage import StorageInterface, StoragePort
 
 __all__ = ["Decision", "DecisionLogger", "WriteLog"]

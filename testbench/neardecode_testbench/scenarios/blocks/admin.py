@@ -6,11 +6,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from neardecode.config import Flash
-from neardecode.flash.admin import BlockScan
-from neardecode.flash.admin_command import AdminAnswer, AdminCommand, AdminData, admin_entry_bits
-from neardecode.flash.features import MarkBad
-from neardecode.flash.logs import ErrorEvent
-from neardecode.flash.zone_pairs import ZoneSwap
+from neardecode.flash.admin.command import AdminAnswer, AdminCommand, AdminData, admin_entry_bits
+from neardecode.flash.admin.logs import ErrorEvent
+from neardecode.flash.blocks.ports import BlockAddress, ZoneSwap
 from neardecode_testbench.drive.stimulus import Probe, Step
 from neardecode_testbench.scenarios.blocks.admin_model import (
     AdminModel,
@@ -108,8 +106,8 @@ class AdminCommands:
         assert self.config.host is not None
         self._strobes = {
             "swap": (Packer(ZoneSwap(self.config.host.zones)), ("source", "destination")),
-            "mark_bad": (Packer(MarkBad(self.config)), ("bank", "block")),
-            "scan": (Packer(BlockScan(self.config)), ("bank", "block")),
+            "mark_bad": (Packer(BlockAddress(self.config)), ("bank", "block")),
+            "scan": (Packer(BlockAddress(self.config)), ("bank", "block")),
         }
         self._next_levels: dict[str, int] = dict.fromkeys(
             (*(f"{stream}__valid" for stream in STREAMS[:2]), "answers__ready", "erase_done"), 0

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from neardecode.config import Flash
-from neardecode.flash.block_counts import BlockRow, Counted
+from neardecode.flash.blocks.counts import Counted
+from neardecode.flash.blocks.ports import BlockAddress, BlockRow, BlockState, BlockUpdate, ZoneSwap
 from neardecode.flash.status import Retired
-from neardecode.flash.write_ports import BlockAddress, BlockState, BlockUpdate
-from neardecode.flash.zone_pairs import ZoneSwap
 from neardecode_testbench.drive.stimulus import Probe, Step
 from neardecode_testbench.scenarios.blocks.edge import CheckError, Recorder
 from neardecode_testbench.scenarios.packing import Packer

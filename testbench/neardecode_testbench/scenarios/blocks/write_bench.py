@@ -11,24 +11,21 @@ from dataclasses import dataclass, field
 
 from neardecode.config import Flash
 from neardecode.flash.axi import AxiWriteBeat
+from neardecode.flash.blocks.ports import BlockAddress, BlockRow, BlockState, BlockUpdate
 from neardecode.flash.bus import Operation, OperationEnd
-from neardecode.flash.host_writes import WriteEnd
-from neardecode.flash.page_table import Kill
-from neardecode.flash.programmer import PageData
+from neardecode.flash.read.pages import Kill
 from neardecode.flash.status import Retired, WriteStatus
-from neardecode.flash.write_ports import (
+from neardecode.flash.write.ports import (
     BankStrobe,
-    BlockAddress,
-    BlockErased,
-    BlockState,
-    BlockUpdate,
     UnitProbe,
     UnitProbed,
     UnitRead,
     UnitStrobe,
+    WriteEnd,
     WriteEvents,
     WriteOpen,
 )
+from neardecode.flash.write.programmer import PageData
 from neardecode_testbench.drive.stimulus import Probe, Step, StuckError
 from neardecode_testbench.scenarios.blocks.edge import CheckError
 from neardecode_testbench.scenarios.blocks.write_model import Command, Page, Unit, WriteModel
@@ -166,7 +163,7 @@ class WriteBench:
             "block": Packer(BlockAddress(config)),
             "checked": Packer(BlockState(config)),
             "update": Packer(BlockUpdate(config)),
-            "erased": Packer(BlockErased(config)),
+            "erased": Packer(BlockRow(config)),
             "kill": Packer(Kill(config)),
             "bank": Packer(BankStrobe(config)),
             "end": Packer(OperationEnd(config.banks)),

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from neardecode.config import Config
-from neardecode.flash.logs import ErrorEntry
+from neardecode.flash.admin.logs import ErrorEntry
 from neardecode.flash.status import Opcode, PacketType, ReadStatus, Retired, WriteStatus
 from neardecode_testbench.devices.controller_bench import ControllerBench
 from neardecode_testbench.drive.backends import Backend, simulate

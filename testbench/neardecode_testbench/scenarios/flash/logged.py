@@ -1,7 +1,7 @@
 """What the controller's logs must tell of the errors that the host was told of."""
 
 from neardecode.config import Flash
-from neardecode.flash.logs import ErrorEntry, ErrorKind
+from neardecode.flash.admin.logs import ErrorEntry, ErrorKind
 from neardecode.flash.status import AdminStatus, ReadStatus
 from neardecode_testbench.scenarios.flash.traffic import ERROR_LOG, FLASH, SMART_LOG, Command
 

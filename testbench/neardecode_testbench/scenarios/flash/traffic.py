@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass, field
 
 from neardecode.config import Flash
-from neardecode.flash.register_map import ERROR_ENTRIES, SMART_BYTES
+from neardecode.flash.admin.register_map import ERROR_ENTRIES, SMART_BYTES
 from neardecode.flash.status import Opcode, PacketType
 
 __all__ = ["Command", "PageState", "SliceRead", "Traffic", "TrafficMix"]

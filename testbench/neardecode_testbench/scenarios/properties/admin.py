@@ -6,7 +6,7 @@ from amaranth.asserts import AnySeq  # pyright: ignore[reportAttributeAccessIssu
 from amaranth.hdl import Assert, Assume, Cover, Elaboratable, Module, Mux, Signal, Value
 
 from neardecode.config import Flash
-from neardecode.flash.admin import Admin
+from neardecode.flash.admin.admin import Admin
 
 __all__ = ["AdminProperties", "ObservedAdmin"]
 

@@ -4,8 +4,8 @@ from amaranth.asserts import AnySeq  # pyright: ignore[reportAttributeAccessIssu
 from amaranth.hdl import Array, Assert, Assume, Cat, Cover, Elaboratable, Module, Mux, Signal, Value
 
 from neardecode.config import Flash
-from neardecode.flash.page_table import PageTable
-from neardecode.flash.scheduler import SenseScheduler
+from neardecode.flash.read.page_table import PageTable
+from neardecode.flash.read.scheduler import SenseScheduler
 
 __all__ = ["SenseSchedulerProperties", "SensesProperties"]
 

@@ -15,10 +15,10 @@ from amaranth.hdl import (
 )
 
 from neardecode.config import Flash
-from neardecode.flash.gatherer import COMMANDS_AHEAD, Gatherer
-from neardecode.flash.unit_steps import Turn
-from neardecode.flash.write_control import WriteControl
-from neardecode.flash.write_units import UnitState
+from neardecode.flash.write.control import WriteControl
+from neardecode.flash.write.gatherer import COMMANDS_AHEAD, Gatherer
+from neardecode.flash.write.steps import Turn
+from neardecode.flash.write.units import UnitState
 
 __all__ = ["GathererProperties", "ObservedWriteControl", "WriteControlProperties"]
 

@@ -1,0 +1,1 @@
+"""Admin commands of a channel, with its registers, features and logs."""

@@ -1,0 +1,1 @@
+"""The NAND blocks of a channel: where they lie, what became of them, how worn they are."""

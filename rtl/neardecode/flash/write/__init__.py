@@ -1,0 +1,1 @@
+"""Writes of a channel: pages gathered, checked, programmed, and answered for."""
