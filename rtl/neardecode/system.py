@@ -1,4 +1,4 @@
-"""A decoding chip with the port by which a host uses it."""
+"""Decoding chips with the port by which a host uses them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,13 +10,16 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from neardecode.config import Config
 from neardecode.decoder.host import HostPort
 from neardecode.lib.axi_lite import AxiLite
-from neardecode.token_chip import TokenChip, token_counter_names
+from neardecode.token_chip import TokenChip
+from neardecode.token_chips import EACH, TokenChips, system_counter_names
 
 __all__ = ["TokenSystem"]
 
 
 class TokenSystem(wiring.Component):
-    """A `TokenChip` behind a `HostPort`: registers, doorbell and interrupt are all a host sees.
+    """A `TokenChip`, or several as `TokenChips`, behind a `HostPort`.
+
+    Registers, doorbell and interrupt are all a host sees.
 
     Parameters:
         config: A configuration with a decoder and a stack.
@@ -24,26 +27,28 @@ class TokenSystem(wiring.Component):
     Members:
         axi: In(`AxiLite`). The host's.
         irq: Out(1). See `HostPort`.
-        sums, dies, drams, faulty, doubled: As the chip's.
+        sums, dies, drams, faulty, doubled: As the chip's; of several ``exchanged`` for ``sums``.
     """
 
     axi: Any
     irq: Signal
     sums: stream.Interface
+    exchanged: Sequence
     dies: Sequence
     drams: Sequence
     faulty: Sequence
     doubled: Sequence
 
     def __init__(self, config: Config):
-        self._chip = TokenChip(config)
-        self._host = HostPort(config, len(token_counter_names(config)))
+        self._chip = TokenChip(config) if config.chips == 1 else TokenChips(config)
+        self._host = HostPort(config, len(system_counter_names(config)))
+        self._watched = "sums" if config.chips == 1 else "exchanged"
         chip = self._chip.signature.members
         super().__init__(
             {
                 "axi": In(AxiLite()),
                 "irq": Out(1),
-                **{name: chip[name] for name in ("sums", "dies", "drams", "faulty", "doubled")},
+                **{name: chip[name] for name in (self._watched, *EACH)},
             }
         )
 
@@ -55,8 +60,13 @@ class TokenSystem(wiring.Component):
         connect(m, flipped(self.axi), host.axi)
         for name in ("program", "prompt", "tokens"):
             connect(m, getattr(host, name), getattr(chip, name))
-        connect(m, chip.sums, flipped(self.sums))
-        for inner, edge in zip((*chip.dies, *chip.drams), (*self.dies, *self.drams), strict=True):
+        inside, outside = (
+            [*getattr(each, self._watched), *each.dies, *each.drams]
+            if isinstance(chip, TokenChips)
+            else [each.sums, *each.dies, *each.drams]
+            for each in (chip, self)
+        )
+        for inner, edge in zip(inside, outside, strict=True):
             connect(m, inner, flipped(edge))
         m.d.comb += [
             getattr(chip, name).eq(getattr(host, name))

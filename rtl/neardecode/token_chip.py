@@ -1,6 +1,7 @@
 """One chip that decodes: a host loads a program and gives tokens, and tokens come out."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from amaranth.hdl import Array, Cat, Module, Signal, Value
 from amaranth.lib import stream, wiring
@@ -31,6 +32,8 @@ __all__ = ["TokenChip", "token_counter_names"]
 
 PASSED = ("program", "prompt", "tokens", "sums")
 """Streams that the host sees as they are."""
+JOINED = ("number", "network", "exchanged")
+"""What joins it with other chips."""
 GROUP_BITS = 4
 
 
@@ -60,7 +63,10 @@ class TokenChip(wiring.Component):
     Parameters:
         config: A configuration with a decoder and a stack.
 
+    Of several chips each has a number, and its side of a node of the tree that joins them.
+
     Members:
+        number, network, exchanged: Only of several chips. As `TokenDecoder`.
         program, running, prompt, generate, tokens, position, idle, sums: As `TokenDecoder`.
         saturated: Out(1). A value was clamped since reset.
         error: Out(1). A page could not be read since reset.
@@ -73,6 +79,9 @@ class TokenChip(wiring.Component):
         counter_value: Out(48). Its count, in the same cycle.
     """
 
+    number: Signal
+    network: Any
+    exchanged: stream.Interface
     program: stream.Interface
     running: Signal
     prompt: stream.Interface
@@ -100,7 +109,8 @@ class TokenChip(wiring.Component):
         self._attending = config.attending(decoder.group, decoder.head_elements)
         self._slices = SliceArray(config)
         members = self._decoder.signature.members
-        passed = (*PASSED, "running", "generate", "position", "idle")
+        joined = JOINED if config.chips > 1 else ()
+        passed = (*PASSED, "running", "generate", "position", "idle", *joined)
         super().__init__(
             {
                 **{name: members[name] for name in passed},
@@ -128,6 +138,10 @@ class TokenChip(wiring.Component):
                 connect(m, edge, inner)
             else:
                 connect(m, inner, edge)
+        if config.chips > 1:
+            m.d.comb += decoder.number.eq(self.number)
+            connect(m, decoder.network, flipped(self.network))
+            connect(m, decoder.exchanged, flipped(self.exchanged))
         for die, edge in zip(slices.dies, self.dies, strict=True):
             connect(m, die, flipped(edge))
         readies = [each.ready for each in slices.activations]
@@ -211,8 +225,14 @@ class TokenChip(wiring.Component):
         connect(m, decoder.rows[index], appender.blocks)
         connect(m, decoder.attend[index], unit.commands)
         connect(m, decoder.queries[index], unit.queries)
-        connect(m, unit.partials, merge.partials[0])
-        connect(m, unit.sums, merge.sums[0])
+        if config.chips > 1:
+            connect(m, unit.partials, decoder.partials[index])
+            connect(m, unit.sums, decoder.part_sums[index])
+            connect(m, decoder.merged_partials[index], merge.partials[0])
+            connect(m, decoder.merged_sums[index], merge.sums[0])
+        else:
+            connect(m, unit.partials, merge.partials[0])
+            connect(m, unit.sums, merge.sums[0])
         connect(m, merge.words, packer.words)
         connect(m, packer.blocks, decoder.attended[index])
         connect(m, vault.dram, flipped(self.drams[index]))

@@ -261,9 +261,11 @@ class DecoderCause(enum.Enum):
     """The vector unit worked, and nothing else could."""
     TABLE = 4
     """A row of a table was waited for: embedding, sines and cosines, or a norm's weights."""
-    SEQUENCE = 5
+    EXCHANGE = 5
+    """Words were on their way between chips, and nothing else could be done."""
+    SEQUENCE = 6
     """A descriptor was fetched, or a unit began."""
-    HOST = 6
+    HOST = 7
     """A token was not taken."""
-    IDLE = 7
+    IDLE = 8
     """No token was to be read."""

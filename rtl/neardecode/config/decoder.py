@@ -57,6 +57,11 @@ class Decoder(Section):
         return max(bits for bits in range(31) if scale * 2.0**bits <= limit)
 
     @property
+    def partials(self) -> int:
+        """Most results of a matrix that are kept for an exchange between chips."""
+        return max(self.width, self.words // 2)
+
+    @property
     def transfers(self) -> int:
         """Transfers of the vector unit in the longer of its memories."""
         return max(self.words, self.width) // self.lanes

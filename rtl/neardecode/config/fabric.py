@@ -23,6 +23,9 @@ class Fabric(Section):
     link_latency: Annotated[int, Field(ge=0, le=64)] = 1
     """Registers on a link in each direction, in cycles."""
 
+    chip_link_latency: Annotated[int, Field(ge=0, le=4096)] = 32
+    """Registers on a link between chips in each direction, in cycles."""
+
     @property
     def classes(self) -> tuple[int, ...]:
         """Virtual channels of each class of traffic, the first served first."""

@@ -61,6 +61,8 @@ class Config(Section):
     """The token decoder; without it the host does what it would do."""
     off_stack: OffStack = OffStack()
     """The pins at the stack's edge."""
+    chips: Annotated[int, Field(ge=1, le=64)] = 1
+    """Chips that decode a model together."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -96,7 +98,14 @@ class Config(Section):
     def _check_decoder(self) -> None:
         decoder, flash = self.decoder, self.flash
         if decoder is None:
+            if self.chips > 1:
+                raise ValueError(f"chips must be 1 without a decoder, not {self.chips}")
             return
+        if self.chips > 1 and decoder.group > decoder.lanes:
+            raise ValueError(
+                f"decoder.group must be at most decoder.lanes, {decoder.lanes}, where chips join,"
+                f" not {decoder.group}"
+            )
         if not self.compute.near_memory:
             raise ValueError("compute.near_memory must be true with a decoder, not False")
         if self.stack is None:

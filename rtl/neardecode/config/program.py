@@ -14,6 +14,7 @@ are written apart and meet in this table only.
 | ATTEND | heads begin to attend to the rows so far | page, stride, count |
 | QUERIES | results, turned, to the heads, which give activations | first, count |
 | GATE | results, pairs of gate and up, to activations | first, count |
+| EXCHANGE | partial results of all chips to words, sums, a token | target, gathers, first, count |
 | NEXT | the next token | |
 """
 
@@ -37,6 +38,7 @@ class Operation(IntEnum):
     QUERIES = 7
     GATE = 8
     NEXT = 9
+    EXCHANGE = 10
 
 
 class Target(IntEnum):
@@ -48,6 +50,8 @@ class Target(IntEnum):
     """They are added to the residual stream."""
     TOKEN = 2
     """The number of the largest is the next token."""
+    PARTIAL = 3
+    """They are kept as they are, for an exchange between chips."""
 
 
 def descriptor_bits(config: Config) -> dict[str, int]:
@@ -61,7 +65,9 @@ def descriptor_bits(config: Config) -> dict[str, int]:
         stride: Of a table, beats a row; of the KV cache, pages from keys to values and from them to
             the next head's keys.
         first: First transfer of ``lanes`` results.
-        count: Transfers; for ATTEND the KV heads.
+        count: Transfers; for ATTEND the KV heads, for an EXCHANGE of tokens the chips.
+        block: The first block of activations that a matrix multiplies with.
+        gathers: Transfers of an exchange are dealt to the chips in turn, not added up.
         rows, extra: Rows of a matrix in every channel, and how many channels have one more. Row i
             lies in channel ``i % channels``.
         blocks: Blocks a row.
@@ -86,6 +92,8 @@ def descriptor_bits(config: Config) -> dict[str, int]:
         "rows": compute.row_bits + 1,
         "extra": _bits(flash.channels),
         "blocks": _bits(compute.blocks_a_row + 1),
+        "block": _bits(decoder.activation_blocks),
+        "gathers": 1,
         "format": 3,
         "times": 4,
         "target": 2,

@@ -35,14 +35,19 @@ class SendJob(data.StructLayout):
     """Activations to send.
 
     Fields:
-        blocks: The first so many, at least 1.
+        first: The first block.
+        blocks: So many from there on, at least 1.
         times: How often, one after the other, at least 1.
     """
 
     def __init__(self, config: Config):
         assert config.decoder is not None
         super().__init__(
-            {"blocks": unsigned(ceil_log2(config.decoder.activation_blocks + 1)), "times": 4}
+            {
+                "first": unsigned(ceil_log2(config.decoder.activation_blocks)),
+                "blocks": unsigned(ceil_log2(config.decoder.activation_blocks + 1)),
+                "times": 4,
+            }
         )
 
 
@@ -108,7 +113,7 @@ class ActivationStore(wiring.Component):
             self.jobs.ready.eq(~self.busy),
             advance.eq(~held | self.sent.ready),
             reads.eq(sending & advance & there.bit_select(place, 1)),
-            ends_round.eq(place + 1 == job.blocks),
+            ends_round.eq(place + 1 == job.first + job.blocks),
             read.addr.eq(place),
             read.en.eq(reads),
             self.sent.valid.eq(held),
@@ -119,11 +124,16 @@ class ActivationStore(wiring.Component):
         with m.If(advance):
             m.d.sync += [held.eq(reads), last.eq(ends_round & (times + 1 == job.times))]
         with m.If(reads):
-            m.d.sync += place.eq(Mux(ends_round, 0, place + 1))
+            m.d.sync += place.eq(Mux(ends_round, job.first, place + 1))
             with m.If(ends_round):
                 m.d.sync += [times.eq(times + 1), sending.eq(times + 1 != job.times)]
         with m.If(self.jobs.valid & self.jobs.ready):
-            m.d.sync += [job.eq(self.jobs.payload), sending.eq(1), times.eq(0), place.eq(0)]
+            m.d.sync += [
+                job.eq(self.jobs.payload),
+                sending.eq(1),
+                times.eq(0),
+                place.eq(self.jobs.payload.first),
+            ]
         m.d.sync += there.eq(
             Mux(self.clear, 0, there) | Mux(self.blocks.valid, 1 << given.place, 0)
         )

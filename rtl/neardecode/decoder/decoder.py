@@ -1,6 +1,7 @@
 """The token decoder: sequencer, vector unit, and what lies between them and the slices."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -8,8 +9,10 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import exact_log2
 
-from neardecode.config import Config, DecoderCause
+from neardecode.config import Config, DecoderCause, Target
 from neardecode.decoder.activations import ActivationStore
+from neardecode.decoder.chip_port import ChipPort, NetworkSignature
+from neardecode.decoder.exchange import Exchange, TransferWrite
 from neardecode.decoder.gather import ElementWrite, ResultGather
 from neardecode.decoder.heads import HeadCommands, HeadQueries, HeadRows, HeadsDone
 from neardecode.decoder.lane_memory import LaneMemory
@@ -17,6 +20,7 @@ from neardecode.decoder.layouts import ChannelResult, Descriptor, ProgramWrite
 from neardecode.decoder.path import VectorPath
 from neardecode.decoder.prefetch import Prefetcher
 from neardecode.decoder.sequencer import Sequencer
+from neardecode.decoder.shared_heads import SharedHeads
 from neardecode.decoder.tables import TableReader
 from neardecode.lib.counters import CycleCounters
 
@@ -45,6 +49,9 @@ class TokenDecoder(wiring.Component):
         appended: In(1). All rows are in the vaults.
         sums: Out(stream of `ElementWrite`). What is written to the residual stream by matrices;
             whoever looks takes it at once.
+        number, network, exchanged, partials, part_sums, merged_partials, merged_sums: Only of
+            several chips: this chip's number; its `NetworkSignature`; what exchanges write to the
+            residual stream, a stream of `TransferWrite`; and as `SharedHeads`, a vault each.
         saturated: Out(1). A value was clamped since reset.
         error: Out(1). A page could not be read since reset.
         counting: In(1). Counters run.
@@ -70,6 +77,13 @@ class TokenDecoder(wiring.Component):
     beats: stream.Interface
     appended: Signal
     sums: stream.Interface
+    number: Signal
+    network: Any
+    exchanged: stream.Interface
+    partials: Sequence
+    part_sums: Sequence
+    merged_partials: Sequence
+    merged_sums: Sequence
     saturated: Signal
     error: Signal
     counting: Signal
@@ -90,10 +104,24 @@ class TokenDecoder(wiring.Component):
         self._heads = HeadsDone(attending)
         self._tables = TableReader(config)
         self._cycles = CycleCounters(DecoderCause)
+        self._shared = {}
+        if config.chips > 1:
+            self._heads_shared = SharedHeads(attending)
+            heads = self._heads_shared.signature.members
+            self._shared = {
+                "number": In(range(config.chips)),
+                "network": Out(NetworkSignature(config)),
+                "exchanged": Out(stream.Signature(TransferWrite(config, decoder.width))),
+                "partials": heads["partials"],
+                "part_sums": heads["sums"],
+                "merged_partials": heads["merged_partials"],
+                "merged_sums": heads["merged_sums"],
+            }
         sequencer = self._sequencer.signature.members
         tables = self._tables.signature.members
         super().__init__(
             {
+                **self._shared,
                 "program": In(stream.Signature(ProgramWrite(config))),
                 "running": In(1),
                 **{
@@ -129,8 +157,9 @@ class TokenDecoder(wiring.Component):
         m.submodules.tables = tables = self._tables
         m.submodules.gather = gather = ResultGather(config)
         m.submodules.path = path = VectorPath(config)
+        exchange = self._exchange(m, sequencer, gather) if self._shared else None
         self._program(m, sequencer, prefetcher)
-        self._vectors(m, sequencer, gather, path)
+        self._vectors(m, sequencer, gather, path, exchange)
         self._vaults(m, sequencer, path, store)
 
         for name in ("prompt", "tokens"):
@@ -159,7 +188,7 @@ class TokenDecoder(wiring.Component):
             sequencer.working.eq(path.busy),
             sequencer.using_words.eq(path.reads_words),
             sequencer.appended.eq(self.appended),
-            sequencer.found.eq(gather.token),
+            sequencer.found.eq(gather.token if exchange is None else exchange.token),
             store.clear.eq(sequencer.clear),
             prefetcher.running.eq(self.running),
             prefetcher.done.eq(gathered & ~gather.busy),
@@ -172,6 +201,49 @@ class TokenDecoder(wiring.Component):
             m.d.sync += self.error.eq(1)
         self._count(m, sequencer, store, gather, path)
         return m
+
+    def _exchange(self, m: Module, sequencer, gather) -> Exchange:
+        """Partial results, their memory, and the way to the other chips."""
+        config, decoder = self._config, self._decoder
+        bits, lanes = config.compute.accumulator_bits, decoder.lanes
+        inside = exact_log2(lanes)
+        m.submodules.exchange = exchange = Exchange(config)
+        m.submodules.shared_heads = heads = self._heads_shared
+        m.submodules.chip_port = port = ChipPort(config, 2)
+        m.submodules.partials = partials = LaneMemory(bits, decoder.partials, lanes)
+        for unit, place in ((heads, 0), (exchange, 1)):
+            connect(m, unit.unit, port.units[place])
+        connect(m, port.network, flipped(self.network))
+        connect(m, sequencer.exchanges, exchange.jobs)
+        connect(m, sequencer.shares, heads.jobs)
+        for vault in range(len(self.attend)):
+            connect(m, flipped(self.partials[vault]), heads.partials[vault])
+            connect(m, flipped(self.part_sums[vault]), heads.sums[vault])
+            connect(m, heads.merged_partials[vault], flipped(self.merged_partials[vault]))
+            connect(m, heads.merged_sums[vault], flipped(self.merged_sums[vault]))
+        given = gather.partials.payload
+        m.d.comb += [
+            *(unit.number.eq(self.number) for unit in (sequencer, exchange, heads)),
+            sequencer.exchanging.eq(exchange.busy),
+            # Messages of all chips in the order of the program, whenever what they hold is there.
+            heads.waits.eq(exchange.busy),
+            exchange.waits.eq(heads.busy),
+            exchange.gathering.eq(gather.busy),
+            exchange.gathered.eq(gather.written),
+            exchange.largest.eq(gather.largest),
+            exchange.element.eq(gather.token),
+            partials.read.eq(exchange.read),
+            partials.enable.eq(exchange.reads),
+            exchange.partials.eq(partials.values),
+            partials.write.eq(given.element >> inside),
+            partials.mask.eq(Mux(gather.partials.valid, 1 << given.element[:inside], 0)),
+            *(partials.given[lane].eq(given.value) for lane in range(lanes)),
+            self.exchanged.valid.eq(exchange.sums.valid),
+            self.exchanged.payload.eq(exchange.sums.payload),
+        ]
+        with m.If(exchange.saturated | port.saturated):
+            m.d.sync += self.saturated.eq(1)
+        return exchange
 
     def _program(self, m: Module, sequencer, prefetcher) -> None:
         """Two readers of one program."""
@@ -195,7 +267,7 @@ class TokenDecoder(wiring.Component):
                 reader.descriptor.eq(read.data),
             ]
 
-    def _vectors(self, m: Module, sequencer, gather, path) -> None:
+    def _vectors(self, m: Module, sequencer, gather, path, exchange) -> None:
         """The residual stream and the results of matrices."""
         config, decoder = self._config, self._decoder
         lanes, bits = decoder.lanes, config.vector.word_bits
@@ -245,6 +317,28 @@ class TokenDecoder(wiring.Component):
                 ),
                 words.given[lane].eq(gather.words.payload.value),
             ]
+        if exchange is not None:
+            self._exchanged(m, sequencer, residual, words, path, exchange)
+
+    def _exchanged(self, m: Module, sequencer, residual, words, path, exchange) -> None:
+        """Whole transfers of words and sums, instead of what one chip gathers alone."""
+        shared = Signal()
+        with m.If(sequencer.exchanges.valid & (sequencer.exchanges.payload.target == Target.WORDS)):
+            m.d.sync += shared.eq(1)
+        with m.Elif(sequencer.gathers.valid & (sequencer.gathers.payload.target == Target.WORDS)):
+            m.d.sync += shared.eq(0)
+        m.d.comb += exchange.residual.eq(residual.values)
+        with m.If(shared):
+            m.d.comb += path.written.eq(exchange.written)
+        with m.If(exchange.residual_reads):
+            m.d.comb += [residual.read.eq(exchange.residual_read), residual.enable.eq(1)]
+        for memory, writes in ((residual, exchange.sums), (words, exchange.words)):
+            with m.If(writes.valid):
+                m.d.comb += [
+                    memory.write.eq(writes.payload.transfer),
+                    memory.mask.eq(~0),
+                    memory.given.eq(writes.payload.values),
+                ]
 
     def _vaults(self, m: Module, sequencer, path, store) -> None:
         """Rows, queries and commands to the vaults; what comes back, and blocks of the path."""
@@ -277,7 +371,7 @@ class TokenDecoder(wiring.Component):
             rows.page.eq(sequencer.rows_page),
             rows.stride.eq(sequencer.rows_stride),
             rows.place.eq(sequencer.place),
-            heads.begin.eq(sequencer.attends.valid & sequencer.attends.ready),
+            heads.begin.eq(sequencer.attends_begin),
             store.blocks.valid.eq(made | heads.blocks.valid),
             store.blocks.payload.place.eq(Mux(made, place, heads.blocks.payload.place)),
             store.blocks.payload.block.eq(
@@ -304,6 +398,8 @@ class TokenDecoder(wiring.Component):
             m.d.comb += cause.eq(DecoderCause.ACTIVATIONS)
         with m.Elif(gather.busy):
             m.d.comb += cause.eq(DecoderCause.BUSY)
+        with m.Elif(sequencer.exchanging):
+            m.d.comb += cause.eq(DecoderCause.EXCHANGE)
         with m.Elif(sequencer.reads_table):
             m.d.comb += cause.eq(DecoderCause.TABLE)
         with m.Elif(path.busy):

@@ -1,6 +1,6 @@
 """Results of a matrix, from all channels, to where they go."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -63,14 +63,15 @@ class ResultGather(wiring.Component):
         jobs: In(stream of `GatherJob`). Taken when every result of the last one has been written.
         results: In(stream of `ChannelResult`). In order within a channel.
         words: Out(stream of `ElementWrite`). Always taken.
+        partials: Out(stream of `ElementWrite`). Results as they are; always taken.
         sums: Out(stream of `ElementWrite`). To the residual stream; always taken.
         old: Out. The element of the residual stream whose value ``old_value`` shall be in the next
             cycle.
         old_value: In(word_bits).
-        written: Out. The transfers before this one, from ``first`` on, hold their results.
+        written: Out. The transfers before this one hold their results.
         busy: Out(1). Results are still to come.
         adds: Out(1). They go to the residual stream.
-        token: Out. The last matrix's largest.
+        token, largest: Out. The last matrix's largest result's element, and that result.
         saturated: Out(1). A result was clamped in this cycle.
         error: Out(1). A result of a page that could not be read was taken.
     """
@@ -81,6 +82,7 @@ class ResultGather(wiring.Component):
     jobs: stream.Interface
     results: stream.Interface
     words: stream.Interface
+    partials: stream.Interface
     sums: stream.Interface
     old: Signal
     old_value: Signal
@@ -88,6 +90,7 @@ class ResultGather(wiring.Component):
     busy: Signal
     adds: Signal
     token: Signal
+    largest: Signal
     saturated: Signal
     error: Signal
 
@@ -104,6 +107,12 @@ class ResultGather(wiring.Component):
                 "words": Out(
                     stream.Signature(ElementWrite(decoder.words, bits), always_ready=True)
                 ),
+                "partials": Out(
+                    stream.Signature(
+                        ElementWrite(decoder.partials, config.compute.accumulator_bits),
+                        always_ready=True,
+                    )
+                ),
                 "sums": Out(stream.Signature(ElementWrite(decoder.width, bits), always_ready=True)),
                 "old": Out(range(decoder.width)),
                 "old_value": In(bits),
@@ -111,6 +120,7 @@ class ResultGather(wiring.Component):
                 "busy": Out(1),
                 "adds": Out(1),
                 "token": Out(TOKEN_BITS),
+                "largest": Out(signed(config.compute.accumulator_bits)),
                 "saturated": Out(1),
                 "error": Out(1),
             }
@@ -178,7 +188,7 @@ class ResultGather(wiring.Component):
         lanes = self._decoder.lanes
         m.d.comb += [
             every.eq((elements + lanes - 1) // lanes),
-            self.written.eq(Mux(self.busy, behind[1] * channels // lanes, every)),
+            self.written.eq(job.first + Mux(self.busy, behind[1] * channels // lanes, every)),
         ]
 
     def _write(self, m: Module, job, taken, element, in_flight) -> None:
@@ -187,20 +197,23 @@ class ResultGather(wiring.Component):
         rounder, adder = AccumulatorWords(config), ResidualAdd(config)
         m.submodules.rounder, m.submodules.adder = Gated(rounder), Gated(adder)
         m.d.comb += self.old.eq(element)
-        looked = Signal()
-        value = Signal.like(result.value)
+        looked, kept = Signal(), Signal()
+        value, kept_value = Signal.like(result.value), Signal.like(result.value)
+        keeps = job.target == Target.PARTIAL
         places = [Signal.like(element, name=f"place_{stage}") for stage in range(self.latency)]
         m.d.sync += [
             looked.eq(taken & (job.target != Target.TOKEN)),
             value.eq(result.value),
+            kept.eq(looked & keeps),
+            kept_value.eq(value),
             places[0].eq(element),
             places[1].eq(places[0]),
         ]
-        written = rounder.o.valid | adder.o.valid
+        written = rounder.o.valid | adder.o.valid | kept
         moves = taken & (job.target != Target.TOKEN)
         m.d.sync += in_flight.eq(in_flight + moves - written)
         m.d.comb += [
-            rounder.i.valid.eq(looked & ~self.adds),
+            rounder.i.valid.eq(looked & ~self.adds & ~keeps),
             rounder.i.payload.values[0].eq(value),
             rounder.o.ready.eq(1),
             adder.i.valid.eq(looked & self.adds),
@@ -210,6 +223,9 @@ class ResultGather(wiring.Component):
             self.words.valid.eq(rounder.o.valid),
             self.words.payload.element.eq(places[1] + job.first * self._decoder.lanes),
             self.words.payload.value.eq(rounder.o.payload.values[0]),
+            self.partials.valid.eq(kept),
+            self.partials.payload.element.eq(places[1]),
+            self.partials.payload.value.eq(kept_value),
             self.sums.valid.eq(adder.o.valid),
             self.sums.payload.element.eq(places[1]),
             self.sums.payload.value.eq(adder.o.payload.values[0]),
@@ -223,7 +239,7 @@ class ResultGather(wiring.Component):
     def _largest(self, m: Module, job, begins, taken, element) -> None:
         """The largest so far and its element."""
         result = self.results.payload
-        largest = Signal.like(result.value)
+        largest = self.largest
         some = Signal()
         better = Signal()
         m.d.comb += better.eq(

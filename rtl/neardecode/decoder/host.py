@@ -7,7 +7,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from neardecode.config import Config
-from neardecode.decoder.layouts import TOKEN_BITS, ProgramWrite, PromptToken
+from neardecode.decoder.layouts import (
+    TOKEN_BITS,
+    ChipProgramWrite,
+    ProgramWrite,
+    PromptToken,
+)
 from neardecode.decoder.registers import (
     IDENTITY,
     Control,
@@ -62,7 +67,8 @@ class HostPort(wiring.Component):
         decoder = config.decoder
         if decoder is None:
             raise ValueError("decoder: there is none in this configuration")
-        self._program = ProgramWrite(config)
+        self._chips = config.chips
+        self._program = ProgramWrite(config) if config.chips == 1 else ChipProgramWrite(config)
         self._words = -(-self._program["descriptor"].width // WORD_BITS)
         if Register.DESCRIPTOR + 4 * self._words > 0x80:
             raise ValueError(f"a descriptor of {self._words} words does not fit its registers")
@@ -161,6 +167,11 @@ class HostPort(wiring.Component):
                     m.d.sync += setting.eq(word)
             with m.Case(Register.INTERRUPTS), m.If(writes):
                 m.d.comb += clears.eq(word)
+            if self._chips > 1:
+                with m.Case(Register.CHIP):
+                    m.d.comb += refused.eq(word >= self._chips)
+                    with m.If(writes & ~refused):
+                        m.d.sync += [self.program.payload.chip.eq(word), place.eq(0)]
             with m.Case(Register.DOORBELL):
                 m.d.comb += [rings.i.valid.eq(writes), refused.eq(~rings.i.ready)]
             for index in range(self._words):
@@ -203,6 +214,7 @@ class HostPort(wiring.Component):
                 (Register.COUNTER, self.counter_address),
                 (Register.COUNT_HIGH, count_high),
                 (Register.PLACE, place),
+                *([(Register.CHIP, self.program.payload.chip)] if self._chips > 1 else []),
                 *zip(faults, at, strict=True),
             ):
                 with m.Case(register):

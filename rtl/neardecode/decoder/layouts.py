@@ -6,7 +6,14 @@ from amaranth.utils import ceil_log2
 
 from neardecode.config import Config, descriptor_bits
 
-__all__ = ["TOKEN_BITS", "ChannelResult", "Descriptor", "ProgramWrite", "PromptToken"]
+__all__ = [
+    "TOKEN_BITS",
+    "ChannelResult",
+    "ChipProgramWrite",
+    "Descriptor",
+    "ProgramWrite",
+    "PromptToken",
+]
 
 TOKEN_BITS = 20
 """Bits of a token's id."""
@@ -35,6 +42,19 @@ class ProgramWrite(data.StructLayout):
                 "descriptor": unsigned(Shape.cast(Descriptor(config)).width),
             }
         )
+
+
+class ChipProgramWrite(data.StructLayout):
+    """A descriptor, where it goes, and to which of several chips.
+
+    Fields:
+        address, descriptor: As `ProgramWrite`.
+        chip: The chip's number.
+    """
+
+    def __init__(self, config: Config):
+        members = {name: field.shape for name, field in ProgramWrite(config)}
+        super().__init__({**members, "chip": unsigned(ceil_log2(config.chips))})
 
 
 class PromptToken(data.StructLayout):

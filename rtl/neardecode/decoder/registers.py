@@ -41,6 +41,9 @@ class Register(enum.IntEnum):
     """The upper bits of the count that COUNT_LOW read."""
     PLACE = 0x38
     """Where the next descriptor goes; moves on by one behind each."""
+    CHIP = 0x3C
+    """Which of several chips the next descriptor goes to; writing it sets PLACE to 0. Of one chip
+    there is no such register."""
     DESCRIPTOR = 0x40
     """The words of a descriptor, the lowest first, to 0x7C; writing the last stores it."""
 

@@ -8,10 +8,12 @@ from amaranth.utils import ceil_log2, exact_log2
 from neardecode.attention.append import RowPlace
 from neardecode.config import Config, Operation, Target
 from neardecode.decoder.activations import SendJob
+from neardecode.decoder.exchange import ExchangeJob
 from neardecode.decoder.gather import GatherJob
 from neardecode.decoder.heads import AttendJob
 from neardecode.decoder.layouts import TOKEN_BITS, Descriptor, PromptToken
 from neardecode.decoder.path import PathJob
+from neardecode.decoder.shared_heads import ShareJob
 from neardecode.decoder.tables import TableRow, table_words
 
 __all__ = ["Sequencer"]
@@ -25,10 +27,14 @@ class Sequencer(wiring.Component):
     What one writes over is waited for: a matrix of words waits for those that read words, a norm
     for the last sums, whoever makes activations for those that are being sent.
 
+    Of several chips token t's keys and values are chip ``t % chips``'s; a chip that holds none yet
+    does not attend.
+
     Parameters:
         config: A configuration with a decoder, of slices that attend.
 
     Members:
+        number: In. The chip's, from 0.
         prompt: In(stream of `PromptToken`).
         generate: In(16). Tokens to find for each prompt, at least 1.
         tokens: Out(stream of token ids). Those found.
@@ -39,12 +45,15 @@ class Sequencer(wiring.Component):
         embedded: Out(stream of ``lanes`` words). Of the embedding; taken at once.
         turns: Out(stream of `table_words`). Of the turns.
         sends, gathers, paths, attends: Out(streams of jobs).
-        sending, gathering, working, using_words, attending: In(1). Their units are busy.
+        exchanges, shares: Out(streams of jobs). Only of several chips.
+        sending, gathering, working, using_words, attending, exchanging: In(1). Their units are
+            busy.
         appended: In(1). All rows are in the vaults.
         found: In. The largest result's token.
         place: Out(`RowPlace`). Of the position, in a region of keys or values.
         rows_page, rows_stride: Out. As `HeadRows`.
         keys_begin, queries_begin: Out(1). Rows, or queries, of the first head come next.
+        attends_begin: Out(1). What heads attended to comes next, from the first on.
         clear: Out(1). Activations are made anew.
         position: Out. The token's.
         idle: Out(1). It waits for a prompt.
@@ -52,6 +61,7 @@ class Sequencer(wiring.Component):
         waits_host: Out(1). A token is not taken.
     """
 
+    number: Signal
     prompt: stream.Interface
     generate: Signal
     tokens: stream.Interface
@@ -65,11 +75,14 @@ class Sequencer(wiring.Component):
     gathers: stream.Interface
     paths: stream.Interface
     attends: stream.Interface
+    exchanges: stream.Interface
+    shares: stream.Interface
     sending: Signal
     gathering: Signal
     working: Signal
     using_words: Signal
     attending: Signal
+    exchanging: Signal
     appended: Signal
     found: Signal
     place: data.View
@@ -77,6 +90,7 @@ class Sequencer(wiring.Component):
     rows_stride: Signal
     keys_begin: Signal
     queries_begin: Signal
+    attends_begin: Signal
     clear: Signal
     position: Signal
     idle: Signal
@@ -90,9 +104,16 @@ class Sequencer(wiring.Component):
         self._config, self._decoder = config, decoder
         words = stream.Signature(table_words(config))
         address = exact_log2(stack.pages)
-        flags = ("sending", "gathering", "working", "using_words", "attending")
+        flags = ("sending", "gathering", "working", "using_words", "attending", "exchanging")
+        self._chips = config.chips
+        shared = {
+            "exchanges": Out(stream.Signature(ExchangeJob(config))),
+            "shares": Out(stream.Signature(ShareJob())),
+        }
         super().__init__(
             {
+                "number": In(range(config.chips)),
+                **(shared if config.chips > 1 else {}),
                 "prompt": In(stream.Signature(PromptToken())),
                 "generate": In(16),
                 "tokens": Out(stream.Signature(TOKEN_BITS)),
@@ -116,6 +137,7 @@ class Sequencer(wiring.Component):
                 "rows_stride": Out(16),
                 "keys_begin": Out(1),
                 "queries_begin": Out(1),
+                "attends_begin": Out(1),
                 "clear": Out(1),
                 "position": Out(config.compute.row_bits),
                 "idle": Out(1),
@@ -137,6 +159,13 @@ class Sequencer(wiring.Component):
         lower = Signal(table_words(self._config))
         upper = Signal()
         m.d.comb += self.address.eq(here)
+        # The chip whose token it is, and how many this chip has, this one among them.
+        self._turn, self._before = Signal(range(self._chips)), Signal(self._config.compute.row_bits)
+        self._owns, self._rows = Signal(), Signal(self._config.compute.row_bits + 1)
+        m.d.comb += [
+            self._owns.eq(self._turn == self.number),
+            self._rows.eq(self._before + (self.number <= self._turn)),
+        ]
         with m.FSM():
             with m.State("Idle"):
                 m.d.comb += [
@@ -146,7 +175,10 @@ class Sequencer(wiring.Component):
                 with m.If(self.prompt.valid):
                     m.d.sync += [token.eq(self.prompt.payload), here.eq(0), left.eq(self.generate)]
                     with m.If(self.prompt.payload.first):
-                        m.d.sync += [self.position.eq(0), self.place.eq(0)]
+                        m.d.sync += [
+                            *(self.position.eq(0), self.place.eq(0)),
+                            *(self._turn.eq(0), self._before.eq(0)),
+                        ]
                     m.next = "Fetch"
             with m.State("Fetch"):
                 m.next = "Do"
@@ -158,7 +190,7 @@ class Sequencer(wiring.Component):
                         taken.eq(0),
                     ]
                     m.next = "Ask"
-                with m.Case(Operation.NEXT), m.If(~self.gathering):
+                with m.Case(Operation.NEXT), m.If(~self.gathering & ~self.exchanging):
                     m.next = "Next"
                 with m.Default():
                     self._begin(m, step)
@@ -213,7 +245,13 @@ class Sequencer(wiring.Component):
                         left.eq(left - token.last),
                         here.eq(0),
                     ]
-                    self._next_place(m)
+                    ends_turn = self._turn == self._chips - 1
+                    m.d.sync += [
+                        self._turn.eq(Mux(ends_turn, 0, self._turn + 1)),
+                        self._before.eq(self._before + ends_turn),
+                    ]
+                    with m.If(self._owns):
+                        self._next_place(m)
                     with m.If(more):
                         m.next = "Fetch"
                     with m.Else():
@@ -248,8 +286,14 @@ class Sequencer(wiring.Component):
             )
         ).any()
         makes = is_[Operation.NORM] | is_[Operation.GATE] | is_[Operation.ATTEND]
-        matrix, norm, attends = (
-            is_[kind] for kind in (Operation.MATRIX, Operation.NORM, Operation.ATTEND)
+        matrix, norm, attends, exchange = (
+            is_[kind]
+            for kind in (Operation.MATRIX, Operation.NORM, Operation.ATTEND, Operation.EXCHANGE)
+        )
+        # Of another chip's token, or without any token of its own.
+        empty = self._rows == 0
+        skips = ((is_[Operation.KEYS] | is_[Operation.VALUES]) & ~self._owns) | (
+            is_[Operation.QUERIES] & empty
         )
         of_words = step.target == Target.WORDS.value
         of_sums = step.target == Target.RESIDUAL.value
@@ -257,9 +301,10 @@ class Sequencer(wiring.Component):
         m.d.comb += free.eq(
             ~Cat(
                 (matrix | norm) & self.gathering,
+                (matrix | norm | exchange) & self.exchanging,
                 (matrix | makes) & self.sending,
-                matrix & of_words & self.using_words,
-                matrix & of_sums & uses_residual,
+                (matrix | exchange) & of_words & self.using_words,
+                (matrix | exchange) & of_sums & uses_residual,
                 (works | attends) & self.working,
                 attends & (~self.appended | self.attending),
             ).any()
@@ -268,11 +313,13 @@ class Sequencer(wiring.Component):
             begun.eq(free),
             self.sends.valid.eq(free & is_[Operation.MATRIX]),
             self.gathers.valid.eq(free & is_[Operation.MATRIX]),
-            self.paths.valid.eq(free & works),
-            self.attends.valid.eq(free & is_[Operation.ATTEND]),
+            self.paths.valid.eq(free & works & ~skips),
+            self.attends.valid.eq(free & attends & ~empty),
+            self.attends_begin.eq(free & attends),
             self.clear.eq(free & makes),
-            self.keys_begin.eq(free & (is_[Operation.KEYS] | is_[Operation.VALUES])),
-            self.queries_begin.eq(free & is_[Operation.QUERIES]),
+            self.keys_begin.eq(free & (is_[Operation.KEYS] | is_[Operation.VALUES]) & ~skips),
+            self.queries_begin.eq(free & is_[Operation.QUERIES] & ~skips),
+            send.first.eq(step.block),
             send.blocks.eq(step.blocks),
             send.times.eq(step.times),
             gather.target.eq(step.target),
@@ -287,7 +334,19 @@ class Sequencer(wiring.Component):
             attend.page.eq(step.page),
             attend.stride.eq(step.stride),
             attend.heads.eq(step.count),
-            attend.rows.eq(self.position + 1),
+            attend.rows.eq(self._rows),
         ]
+        if self._chips > 1:
+            shared, share = self.exchanges.payload, self.shares.payload
+            m.d.comb += [
+                self.exchanges.valid.eq(free & exchange),
+                shared.target.eq(step.target),
+                shared.gathers.eq(step.gathers),
+                shared.first.eq(step.first),
+                shared.count.eq(step.count),
+                self.shares.valid.eq(free & attends),
+                share.heads.eq(step.count),
+                share.empty.eq(empty),
+            ]
         with m.If(self.keys_begin):
             m.d.sync += [self.rows_page.eq(step.page), self.rows_stride.eq(step.stride)]

@@ -34,12 +34,16 @@ class ReductionCommand(data.StructLayout):
 class ReducedWord(data.StructLayout):
     """A result: ``word``, two's complement, and whether it is at its limit for want of bits.
 
+    Of several lanes ``word`` holds one a lane, the first lowest, and any of them may be at its
+    limit.
+
     Parameters:
         width: Bits of a word.
+        lanes: Words side by side.
     """
 
-    def __init__(self, width: int):
-        super().__init__({"word": width, "saturated": 1})
+    def __init__(self, width: int, lanes: int = 1):
+        super().__init__({"word": width * lanes, "saturated": 1})
 
 
 class ReductionNode(wiring.Component):
@@ -55,8 +59,12 @@ class ReductionNode(wiring.Component):
     A message follows another without a gap. Where results are not taken, everything stops when
     ``landing_words`` have come.
 
+    Several lanes go side by side, each added up by itself: a command then counts transfers of
+    ``lanes`` words, and ``contributions`` and results hold as many, the first lowest.
+
     Parameters:
         width: Bits of a word.
+        lanes: Words side by side.
         nodes: Nodes of the tree.
         children: Children of this one.
         root: It has no parent.
@@ -65,7 +73,7 @@ class ReductionNode(wiring.Component):
 
     Members:
         commands: In(stream of `ReductionCommand`). Taken with the last word.
-        contributions: In(stream of width). The node's own words, two's complement.
+        contributions: In(stream of width times lanes). The node's own words, two's complement.
         results: Out(stream of `ReducedWord`).
         up_from: In(`CreditSignature` of sums), an array by child.
         down_to: Out(`CreditSignature` of `ReducedWord`), an array by child.
@@ -93,30 +101,35 @@ class ReductionNode(wiring.Component):
         self,
         *,
         width: int = 64,
+        lanes: int = 1,
         nodes: int,
         children: int,
         root: bool,
         credits: int,
         landing_words: int,
     ):
-        for name, number in (("width", width), ("nodes", nodes), ("credits", credits)):
+        for name, number in (
+            *(("width", width), ("lanes", lanes)),
+            *(("nodes", nodes), ("credits", credits)),
+        ):
             if not isinstance(number, int) or number < 1:
                 raise ValueError(f"{name} must be a positive integer, not {number!r}")
         if not isinstance(children, int) or children not in range(nodes):
             raise ValueError(f"children must be from 0 to {nodes - 1}, not {children!r}")
-        self._width = width
+        self._width, self._lanes = width, lanes
+        self._result = ReducedWord(width, lanes)
         self._sum_width = width + ceil_log2(nodes)
         self._children = children
         self._root = root
         self._credits = credits
-        self._landing = LandingBuffer(ReducedWord(width), landing_words)
+        self._landing = LandingBuffer(self._result, landing_words)
         self._cycles = CycleCounters(ReductionCause)
-        up, down = CreditSignature(self._sum_width), CreditSignature(ReducedWord(width))
+        up, down = CreditSignature(self._sum_width * lanes), CreditSignature(self._result)
         super().__init__(
             {
                 "commands": In(stream.Signature(ReductionCommand())),
-                "contributions": In(stream.Signature(width)),
-                "results": Out(stream.Signature(ReducedWord(width))),
+                "contributions": In(stream.Signature(width * lanes)),
+                "results": Out(stream.Signature(self._result)),
                 "up_from": In(up).array(children),
                 "down_to": Out(down).array(children),
                 **({} if root else {"up_to": Out(up), "down_from": In(down)}),
@@ -128,30 +141,36 @@ class ReductionNode(wiring.Component):
     def elaborate(self, platform) -> Module:
         """The adder, the way up or around, the way down."""
         m = Module()
-        total = Signal(self._sum_width)
+        total = Signal(self._sum_width * self._lanes)
         offers, accepted = Signal(), Signal()
         self._add(m, total, offers, accepted)
 
-        result = Signal(ReducedWord(self._width))
+        result = Signal(self._result)
         arrives, spread = Signal(), Signal()
         self._spread(m, result, arrives, spread)
         if self._root:
-            fits = Signal()
-            # It fits if all the bits above a word's sign are like it.
-            high = total[self._width - 1 :]
-            limit = Cat((~total[-1]).replicate(self._width - 1), total[-1])
+            fits = Signal(self._lanes)
+            for lane in range(self._lanes):
+                one = total.word_select(lane, self._sum_width)
+                # It fits if all the bits above a word's sign are like it.
+                high = one[self._width - 1 :]
+                limit = Cat((~one[-1]).replicate(self._width - 1), one[-1])
+                m.d.comb += [
+                    fits[lane].eq(high.all() | ~high.any()),
+                    result.word.word_select(lane, self._width).eq(
+                        Mux(fits[lane], one[: self._width], limit)
+                    ),
+                ]
             m.d.comb += [
-                fits.eq(high.all() | ~high.any()),
-                result.word.eq(Mux(fits, total[: self._width], limit)),
-                result.saturated.eq(~fits),
+                result.saturated.eq(~fits.all()),
                 arrives.eq(offers),
                 accepted.eq(spread),
             ]
         else:
-            m.submodules.sender = sender = CreditSender(self._sum_width, self._credits)
-            m.submodules.receiver = receiver = CreditReceiver(
-                ReducedWord(self._width), self._credits
+            m.submodules.sender = sender = CreditSender(
+                self._sum_width * self._lanes, self._credits
             )
+            m.submodules.receiver = receiver = CreditReceiver(self._result, self._credits)
             connect(m, sender.link, flipped(self.up_to))
             connect(m, flipped(self.down_from), receiver.link)
             m.d.comb += [
@@ -169,20 +188,27 @@ class ReductionNode(wiring.Component):
         command = self.commands.payload
         place = Signal(LENGTH_BITS)
         owned, last = Signal(), Signal()
-        addends: list[Value] = [Mux(owned, self.contributions.payload, 0).as_signed()]
+        given = Mux(owned, self.contributions.payload, 0)
+        addends: list[list[Value]] = [
+            [given.word_select(lane, self._width).as_signed()] for lane in range(self._lanes)
+        ]
         there = Signal(self._children)
         for child in range(self._children):
             m.submodules[f"child_{child}"] = receiver = CreditReceiver(
-                self._sum_width, self._credits
+                self._sum_width * self._lanes, self._credits
             )
             connect(m, flipped(self.up_from[child]), receiver.link)
-            addends.append(receiver.o.payload.as_signed())
+            for lane, words in enumerate(addends):
+                words.append(receiver.o.payload.word_select(lane, self._sum_width).as_signed())
             m.d.comb += [there[child].eq(receiver.o.valid), receiver.o.ready.eq(accepted)]
         own_there = Signal()
         m.d.comb += [
             owned.eq((place >= command.first) & (place - command.first < command.own)),
             last.eq(place + 1 == command.words),
-            total.eq(sum(addends)),
+            *(
+                total.word_select(lane, self._sum_width).eq(sum(words))
+                for lane, words in enumerate(addends)
+            ),
             own_there.eq(~owned | self.contributions.valid),
             offers.eq(self.commands.valid & there.all() & own_there),
             self.contributions.ready.eq(accepted & owned),
@@ -210,9 +236,7 @@ class ReductionNode(wiring.Component):
         connect(m, landing.o, flipped(self.results))
         targets = [landing.i]
         for child in range(self._children):
-            m.submodules[f"down_{child}"] = sender = CreditSender(
-                ReducedWord(self._width), self._credits
-            )
+            m.submodules[f"down_{child}"] = sender = CreditSender(self._result, self._credits)
             connect(m, sender.link, flipped(self.down_to[child]))
             targets.append(sender.i)
         m.d.comb += spread.eq(arrives & Cat(target.ready for target in targets).all())

@@ -65,12 +65,13 @@ class ReductionTree(wiring.Component):
     Parameters:
         topology: Where the nodes are.
         width: Bits of a word.
+        lanes: Words side by side.
         link_latency: Registers of a link in each direction.
         landing_words: Results that wait at a node.
 
     Members:
         commands: In(stream of `ReductionCommand`), an array by node.
-        contributions: In(stream of width), an array by node.
+        contributions: In(stream of width times lanes), an array by node.
         results: Out(stream of `ReducedWord`), an array by node.
         counting: In(1). Counters run.
         cycles: Out(counts by `ReductionCause`), an array by node.
@@ -87,6 +88,7 @@ class ReductionTree(wiring.Component):
         topology: Topology,
         *,
         width: int = 64,
+        lanes: int = 1,
         link_latency: int = 1,
         landing_words: int = 16,
     ):
@@ -99,6 +101,7 @@ class ReductionTree(wiring.Component):
         self._nodes = [
             ReductionNode(
                 width=width,
+                lanes=lanes,
                 nodes=topology.nodes,
                 children=len(self._children[node]),
                 root=self.parents[node] is None,
@@ -111,8 +114,8 @@ class ReductionTree(wiring.Component):
         super().__init__(
             {
                 "commands": In(stream.Signature(ReductionCommand())).array(topology.nodes),
-                "contributions": In(stream.Signature(width)).array(topology.nodes),
-                "results": Out(stream.Signature(ReducedWord(width))).array(topology.nodes),
+                "contributions": In(stream.Signature(width * lanes)).array(topology.nodes),
+                "results": Out(stream.Signature(ReducedWord(width, lanes))).array(topology.nodes),
                 "counting": In(1),
                 "cycles": Out(counts).array(topology.nodes),
             }

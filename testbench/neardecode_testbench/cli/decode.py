@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -47,6 +48,10 @@ def decode(
     prompt: Annotated[str, typer.Option(help="What to continue.")] = "The capital of France is",
     tokens: Annotated[int, typer.Option(min=1, help="Most tokens to generate.")] = 8,
     config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="Configuration.")] = "demo",
+    chips: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, help="Chips that share the model; default: the config's."),
+    ] = None,
     backend: Annotated[
         str | None, typer.Option(help=f"One of: {', '.join(BACKENDS)}; default: the config's.")
     ] = None,
@@ -73,9 +78,13 @@ def decode(
 
     `neardecode decode --config decoder-demo --tokens 4` (the whole model in RTL)
 
+    `neardecode decode --config decoder-tiny --chips 2` (dealt to two chips)
+
     `neardecode decode --config tiny --backend amaranth` (no compiler needed)
     """
     settings = load(config)
+    if chips is not None:
+        settings = _joined(settings, chips, config)
     if settings.flash.host is not None or settings.flash.repair is not None:
         raise InputError(
             f"{config}: the channels of a chip only read: leave out flash.host, repair"
@@ -125,6 +134,7 @@ def decode(
             "config": config,
             "model": str(gguf) if gguf else model or settings.decode.model,
             "backend": backend,
+            "chips": settings.chips,
             "seconds": round(time.perf_counter() - begin, 3),
             **token_results(settings, decoded),
         }
@@ -176,6 +186,14 @@ def decode(
     if not quiet:
         _print(results)
     _judge(run, reference, shape.layers * shape.heads)
+
+
+def _joined(settings: Config, chips: int, config: str) -> Config:
+    try:
+        return Config.model_validate({**settings.model_dump(), "chips": chips})
+    except ValidationError as error:
+        (first, *_) = error.errors()
+        raise InputError(f"--chips {chips} ({config}): {first['msg']}") from None
 
 
 def _source(model: str | None, gguf: Path | None, settings: Config) -> ModelSource:

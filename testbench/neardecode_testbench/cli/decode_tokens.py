@@ -1,5 +1,6 @@
 """Decoding wholly in hardware: what is run, what is printed, when it is an error."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -61,9 +62,15 @@ def run_tokens(
 
 def token_results(settings: Config, run: TokenRun) -> dict[str, Any]:
     """The run for machines."""
-    channels, cycles = settings.flash.channels, run.cycles
-    busy = sum(run.blocks[f"flash{channel}"]["busy"] for channel in range(channels))
-    macs = sum(run.blocks[f"slice{channel}"]["busy"] for channel in range(channels))
+    channels, cycles = settings.chips * settings.flash.channels, run.cycles
+    busy, macs = (
+        sum(
+            block["busy"]
+            for name, block in run.blocks.items()
+            if re.fullmatch(rf"(chip\d+_)?{kind}\d+", name)
+        )
+        for kind in ("flash", "slice")
+    )
     a_token = cycles / len(run.steps)
     return {
         "host_arithmetic": False,

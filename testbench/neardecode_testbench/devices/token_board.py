@@ -1,4 +1,4 @@
-"""A board that decodes: a chip with its NAND and DRAM dies, what a simulator runs."""
+"""A board that decodes: chips with their NAND and DRAM dies, what a simulator runs."""
 
 from collections.abc import Sequence
 
@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from neardecode.config import Config
 from neardecode.system import TokenSystem
 from neardecode.token_chip import TokenChip
+from neardecode.token_chips import TokenChips
 from neardecode_testbench.devices.dram import DramDies
 from neardecode_testbench.devices.nand import NandDies
 
@@ -19,16 +20,17 @@ DEVICES = ("dies", "drams", "faulty", "doubled")
 
 
 class TokenBoard(wiring.Component):
-    """A chip and its memories, in which nothing goes wrong.
+    """One chip or several, and their memories, in which nothing goes wrong.
 
     Parameters:
         config: A configuration with a decoder and a stack.
-        chip: `TokenChip`, or `TokenSystem` behind its host's port.
+        chip: `TokenChip`, several as `TokenChips`, or `TokenSystem` behind its host's port; left
+            out, as the configuration says.
 
     Members:
         What the chip has but for its memories: program, prompt, tokens, sums and others.
-        storage: Out(`StoragePort`), one a flash channel.
-        stored, stores: As the DRAM's ``reads`` and ``stores``, one a vault.
+        storage: Out(`StoragePort`), one a flash channel, chip by chip.
+        stored, stores: As the DRAM's ``reads`` and ``stores``, one a vault, chip by chip.
         violated: Out(1). A timing of a DRAM was broken.
     """
 
@@ -37,15 +39,20 @@ class TokenBoard(wiring.Component):
     stores: Sequence
     violated: Signal
 
-    def __init__(self, config: Config, chip: type[TokenChip] | type[TokenSystem] = TokenChip):
+    def __init__(
+        self,
+        config: Config,
+        chip: type[TokenChip] | type[TokenChips] | type[TokenSystem] | None = None,
+    ):
+        if chip is None:
+            chip = TokenChip if config.chips == 1 else TokenChips
         self.chip = chip(config)
         stack = config.stack
         assert stack is not None
         self._nands = [
-            NandDies(config.flash, config.sense_cycles, faults=False)
-            for _ in range(config.flash.channels)
+            NandDies(config.flash, config.sense_cycles, faults=False) for _ in self.chip.dies
         ]
-        self._drams = [DramDies(stack, config.stack_cycles) for _ in range(stack.vaults)]
+        self._drams = [DramDies(stack, config.stack_cycles) for _ in self.chip.drams]
         self._edge = {
             name: member
             for name, member in self.chip.signature.members.items()
@@ -55,9 +62,9 @@ class TokenBoard(wiring.Component):
         super().__init__(
             {
                 **self._edge,
-                "storage": nand["storage"].array(config.flash.channels),
-                "stored": dram["reads"].array(stack.vaults),
-                "stores": dram["stores"].array(stack.vaults),
+                "storage": nand["storage"].array(len(self._nands)),
+                "stored": dram["reads"].array(len(self._drams)),
+                "stores": dram["stores"].array(len(self._drams)),
                 "violated": Out(1),
             }
         )
@@ -69,7 +76,9 @@ class TokenBoard(wiring.Component):
         for name, member in self._edge.items():
             edge, inner = getattr(self, name), getattr(chip, name)
             if member.is_signature:
-                connect(m, flipped(edge), inner)
+                pairs = zip(edge, inner, strict=True) if member.dimensions else [(edge, inner)]
+                for outer, one in pairs:
+                    connect(m, flipped(outer), one)
             elif member.flow == In:
                 m.d.comb += inner.eq(edge)
             else:

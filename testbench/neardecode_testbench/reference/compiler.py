@@ -1,4 +1,11 @@
-"""From a model to what its hardware holds: an image of each memory, and the program of a token."""
+"""From a model to what its hardware holds: an image of each memory, and the program of a token.
+
+Of several chips each gets a share. Rows of queries, keys, values and of the output are dealt to the
+chips in turn, a transfer of ``decoder.lanes`` rows to each, and gathered; of gate and up a chip has
+the rows, and of what follows them and of the attention's output the columns, of its own blocks of
+the FFN and of the heads: their sums are added up. Token t's keys and values lie on chip
+``t % chips``.
+"""
 
 from dataclasses import dataclass, field
 from math import gcd
@@ -127,15 +134,16 @@ class _Tables:
 
 
 def compile_model(
-    shape: ModelShape, weights: IntegerWeights, config: Config, context: int
+    shape: ModelShape, weights: IntegerWeights, config: Config, context: int, chip: int = 0
 ) -> TokenImage:
-    """Lays out a model and writes its program.
+    """Lays out a model, or a chip's share of it, and writes its program.
 
     Parameters:
         shape: the model's shape.
         weights: its weights.
         config: with a decoder and a stack.
         context: most tokens of a sequence.
+        chip: which of ``config.chips``.
 
     Raises:
         CompileError: naming what does not fit, and by how much.
@@ -143,11 +151,14 @@ def compile_model(
     decoder, stack, vector = config.decoder, config.stack, config.vector
     if decoder is None or stack is None:
         raise CompileError("the configuration has no decoder or no stack")
-    lanes = decoder.lanes
+    lanes, chips = decoder.lanes, config.chips
     _check(shape, config, context)
+    share = _Share(chip, chips, lanes)
     queries, keys = shape.heads * shape.head_size, shape.kv_heads * shape.head_size
     channels = _Channels(config)
-    kv_map = KvMap(config.kv_layout, shape.head_size, -(-shape.kv_heads // stack.vaults), context)
+    kv_map = KvMap(
+        config.kv_layout, shape.head_size, -(-shape.kv_heads // stack.vaults), -(-context // chips)
+    )
     region = kv_map.region_pages
     vault_pages = kv_map.base(shape.layers, 0, False)
     tables = _Tables(config, vault_pages)
@@ -173,11 +184,13 @@ def compile_model(
         matrices = _joined([layer.key, layer.value, layer.query])
         first = 0
         for matrix in matrices:
-            program.append(
-                channels.matrix(matrix, f"{name} attention")
-                | {"target": Target.WORDS, "first": first // lanes}
+            rows = len(matrix.scales)
+            target = {"target": Target.WORDS, "first": first // lanes}
+            program += share.exchanged(
+                channels.matrix(share.rows(matrix), f"{name} attention"),
+                target | {"gathers": 1, "count": rows // lanes},
             )
-            first += len(matrix.scales)
+            first += rows
         page = kv_map.base(number, 0, False)
         row = {"stride": region, "count": keys // lanes}
         program += [
@@ -194,17 +207,29 @@ def compile_model(
                 "first": 2 * keys // lanes,
                 "count": queries // lanes,
             },
-            channels.matrix(layer.attention_output, f"{name} attention output")
-            | {"target": Target.RESIDUAL},
+            *share.exchanged(
+                channels.matrix(share.columns(layer.attention_output), f"{name} attention output")
+                | {"block": share.blocks(layer.attention_output.blocks)[0]},
+                {"target": Target.RESIDUAL, "count": width},
+            ),
             norm(layer.ffn_norm),
-            channels.matrix(_interleaved(layer.gate, layer.up, name), f"{name} gate and up")
+            channels.matrix(
+                _interleaved(share.elements(layer.gate), share.elements(layer.up), name),
+                f"{name} gate and up",
+            )
             | {"target": Target.WORDS},
-            {"operation": Operation.GATE, "first": 0, "count": 2 * shape.ffn // lanes},
-            channels.matrix(layer.down, f"{name} down") | {"target": Target.RESIDUAL},
+            {"operation": Operation.GATE, "first": 0, "count": 2 * share.ffn(shape.ffn) // lanes},
+            *share.exchanged(
+                channels.matrix(share.columns(layer.down), f"{name} down"),
+                {"target": Target.RESIDUAL, "count": width},
+            ),
         ]
     program += [
         norm(weights.output_norm),
-        channels.matrix(weights.output, "output") | {"target": Target.TOKEN},
+        *share.exchanged(
+            channels.matrix(share.rows(weights.output), "output"),
+            {"target": Target.TOKEN, "count": chips},
+        ),
         {"operation": Operation.NEXT},
     ]
 
@@ -248,6 +273,55 @@ def compile_model(
     )
 
 
+@dataclass(frozen=True)
+class _Share:
+    """What of a matrix is a chip's."""
+
+    chip: int
+    chips: int
+    lanes: int
+
+    def rows(self, weights: WeightBlocks) -> WeightBlocks:
+        """Every so many transfers of rows."""
+        rows = np.arange(len(weights.scales))
+        return _rows(weights, rows[rows // self.lanes % self.chips == self.chip])
+
+    def blocks(self, blocks: int) -> tuple[int, int]:
+        """Of so many blocks the first that is its own, and the first behind."""
+        return blocks * self.chip // self.chips, blocks * (self.chip + 1) // self.chips
+
+    def columns(self, weights: WeightBlocks) -> WeightBlocks:
+        """Its blocks of every row."""
+        these = slice(*self.blocks(weights.blocks))
+        minimums = weights.minimums
+        return WeightBlocks(
+            weights.format,
+            weights.elements[:, these],
+            weights.scales[:, these],
+            None if minimums is None else minimums[:, these],
+        )
+
+    def elements(self, weights: WeightBlocks) -> WeightBlocks:
+        """The rows of its blocks of what they give."""
+        first, end = self.blocks(len(weights.scales) // BLOCK_ELEMENTS)
+        return _rows(weights, np.arange(first * BLOCK_ELEMENTS, end * BLOCK_ELEMENTS))
+
+    def ffn(self, elements: int) -> int:
+        """How many those are."""
+        first, end = self.blocks(elements // BLOCK_ELEMENTS)
+        return (end - first) * BLOCK_ELEMENTS
+
+    def exchanged(self, matrix: dict[str, int], results: dict[str, int]) -> list[dict[str, int]]:
+        """A matrix whose results all chips need: at once where there is one chip."""
+        if self.chips == 1:
+            kept = {name: results[name] for name in ("target", "first") if name in results}
+            return [matrix | kept]
+        return [
+            matrix | {"target": Target.PARTIAL},
+            {"operation": Operation.EXCHANGE} | results,
+        ]
+
+
 def _check(shape: ModelShape, config: Config, context: int) -> None:
     """Refuses sizes that the hardware was not built for."""
     decoder = config.decoder
@@ -262,8 +336,20 @@ def _check(shape: ModelShape, config: Config, context: int) -> None:
     for name, size in (("width", shape.width), ("FFN", shape.ffn)):
         if size % BLOCK_ELEMENTS or size % decoder.lanes:
             raise CompileError(f"the model's {name} of {size} is not whole blocks")
-    words = max((shape.heads + 2 * shape.kv_heads) * shape.head_size, 2 * shape.ffn)
+    chips = config.chips
+    attention = (shape.heads + 2 * shape.kv_heads) * shape.head_size
+    least = min(shape.heads * shape.head_size, shape.ffn) // BLOCK_ELEMENTS
+    if least < chips:
+        raise CompileError(
+            f"chips: {chips} are more than the {least} blocks that are dealt to them"
+        )
+    of_chip = -(-shape.ffn // BLOCK_ELEMENTS // chips) * BLOCK_ELEMENTS
+    words = max(attention, 2 * of_chip)
     _at_most(shape.width, decoder.width, "elements of the residual stream (decoder.width)")
+    if chips > 1:
+        _at_most(
+            -(-attention // chips), decoder.partials, "partial results of a chip (decoder.partials)"
+        )
     _at_most(words, decoder.words, "results of a matrix (decoder.words)")
     _at_most(
         max(shape.width, shape.ffn, shape.heads * shape.head_size) // BLOCK_ELEMENTS,
@@ -275,7 +361,7 @@ def _check(shape: ModelShape, config: Config, context: int) -> None:
         decoder.table_beats,
         "beats of a norm's weights (decoder.table_beats)",
     )
-    _at_most(context, config.compute.rows, "tokens of a sequence (compute.rows)")
+    _at_most(-(-context // chips), config.compute.rows, "tokens of a sequence (compute.rows)")
 
 
 def _at_most(need: int, room: int, what: str) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from neardecode.config import Config, descriptor_bits
 from neardecode.decoder.registers import Control, Doorbell, Interrupt, Register, Status
-from neardecode.token_chip import token_counter_names
+from neardecode.token_chips import system_counter_names
 from neardecode_testbench.drive.stimulus import Step
 from neardecode_testbench.reference.compiler import compile_model
 from neardecode_testbench.scenarios.host_port import Host
@@ -61,14 +61,20 @@ class HostDecode:
             TimeoutError: if a token does not come.
         """
         shape, weights = self.source.integer_weights()
-        image = compile_model(shape, weights, self.config, self.context)
-        host = Host(step, token_memories(self.config, image))
+        images = [
+            compile_model(shape, weights, self.config, self.context, chip)
+            for chip in range(self.config.chips)
+        ]
+        host = Host(step, token_memories(self.config, images))
         words = -(-sum(descriptor_bits(self.config).values()) // WORD_BITS)
         host.write(Register.PLACE, 0)
-        for descriptor in image.program:
-            for word in range(words):
-                part = descriptor >> WORD_BITS * word & (1 << WORD_BITS) - 1
-                host.write(Register.DESCRIPTOR + 4 * word, part)
+        for chip, image in enumerate(images):
+            if len(images) > 1:
+                host.write(Register.CHIP, chip)
+            for descriptor in image.program:
+                for word in range(words):
+                    part = descriptor >> WORD_BITS * word & (1 << WORD_BITS) - 1
+                    host.write(Register.DESCRIPTOR + 4 * word, part)
         host.write(Register.GENERATE, self.count)
         host.write(Register.CONTROL, Control.RUN | Control.COUNT)
         for place, token in enumerate(self.prompt):
@@ -91,7 +97,7 @@ class HostDecode:
             host.wait(POLL_CYCLES)
         host.write(Register.CONTROL, Control.RUN)
         counts = {}
-        for place, name in enumerate(token_counter_names(self.config)):
+        for place, name in enumerate(system_counter_names(self.config)):
             host.write(Register.COUNTER, place)
             low = host.read(Register.COUNT_LOW)
             counts[name] = host.read(Register.COUNT_HIGH) << WORD_BITS | low

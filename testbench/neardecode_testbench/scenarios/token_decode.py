@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from neardecode.config import Config
+from neardecode.decoder.exchange import TransferWrite
 from neardecode.decoder.gather import ElementWrite
-from neardecode.decoder.layouts import ProgramWrite, PromptToken
-from neardecode.token_chip import token_counter_names
+from neardecode.decoder.layouts import ChipProgramWrite, ProgramWrite, PromptToken
+from neardecode.token_chips import system_counter_names
 from neardecode_testbench.drive.stimulus import Play, Probe, Sink, Source, Step
 from neardecode_testbench.reference.compiler import compile_model
+from neardecode_testbench.reference.integer.attention import ContextSplit
 from neardecode_testbench.reference.integer.decoder import IntegerDecoder, IntegerState
 from neardecode_testbench.scenarios.counters import read_counters, split_counters
 from neardecode_testbench.scenarios.model import ModelSource
@@ -92,15 +94,19 @@ class TokenDecode:
         """Runs on whatever simulator takes the steps."""
         config = self.config
         shape, weights = self.source.integer_weights()
-        self._image = compile_model(shape, weights, config, self.context)
+        self._images = [
+            compile_model(shape, weights, config, self.context, chip)
+            for chip in range(config.chips)
+        ]
         decoder = config.decoder
         assert decoder is not None
         attending = config.attending(decoder.group, decoder.head_elements)
-        self._reference = IntegerDecoder(shape, weights, config.compute, attending.vector)
-        self._storages = token_memories(config, self._image)
+        split = ContextSplit(config.chips)
+        self._reference = IntegerDecoder(shape, weights, config.compute, attending.vector, split)
+        self._storages = token_memories(config, self._images)
         self._load(step)
-        run = TokenRun([], bound=self._image.weight_beats / config.flash.channels)
-        run.bound /= config.utilisation_bound
+        beats = max(image.weight_beats for image in self._images)
+        run = TokenRun([], bound=beats / config.flash.channels / config.utilisation_bound)
         state = IntegerState(shape)
         fed = list(self.prompt)
         while len(run.tokens) < self.count:
@@ -115,15 +121,17 @@ class TokenDecode:
         # Only here: memories serve no reads in the cycle of a probe.
         flags = ["saturated", "error", "violated"]
         run.flags = step(Probe({"counting": 0}, flags)).outputs
-        names = token_counter_names(self.config)
+        names = system_counter_names(self.config)
         run.blocks, run.events = split_counters(read_counters(step, names), run.cycles)
         return run
 
     def _load(self, step: Step) -> None:
-        pack = Packer(ProgramWrite(self.config)).pack
+        several = self.config.chips > 1
+        pack = Packer((ChipProgramWrite if several else ProgramWrite)(self.config)).pack
         writes = [
-            pack({"address": place, "descriptor": bits})
-            for place, bits in enumerate(self._image.program)
+            pack({"address": place, "descriptor": bits} | ({"chip": chip} if several else {}))
+            for chip, image in enumerate(self._images)
+            for place, bits in enumerate(image.program)
         ]
         step(Play([Source("program", writes)], limit=100 + 2 * len(writes)))
 
@@ -131,42 +139,59 @@ class TokenDecode:
         """One token through the hardware and the reference."""
         first = state.positions == 0
         expected, next_token = self._expected(token, state)
-        decoder = self.config.decoder
-        assert decoder is not None
         pack = Packer(PromptToken()).pack
-        element = Packer(ElementWrite(decoder.width, self.config.vector.word_bits))
-        mask = element.mask("element")
-        word = (1 << self.config.vector.word_bits) - 1
-        sums = [
-            element.pack({"element": place, "value": int(value) & word})
-            for layer in expected
-            for place, value in enumerate(layer)
-        ]
+        sums = self._sums(expected)
         outcome = step(
             Play(
                 sources=[Source("prompt", [pack({"token": token, "first": first, "last": True})])],
-                sinks=[
-                    Sink("sums", len(sums), sums, keys=mask),
-                    Sink("tokens", 1, [next_token]),
-                ],
+                sinks=[*sums, Sink("tokens", 1, [next_token])],
                 storages=self._storages,
                 levels={"counting": 1, "running": 1, "generate": 1},
                 limit=self.limit,
             )
         )
         found = outcome.sinks["tokens"].payloads[0]
-        run.values_compared += len(sums) + 1
-        for name in ("sums", "tokens"):
-            wrong = outcome.sinks[name].mismatches
-            run.mismatches += len(wrong)
-            if wrong and run.first_mismatch is None:
-                run.first_mismatch = f"{name} {wrong[0]} of position {state.positions - 1}"
+        run.values_compared += self.config.chips * sum(map(len, expected)) + 1
+        for name, log in outcome.sinks.items():
+            run.mismatches += len(log.mismatches)
+            if log.mismatches and run.first_mismatch is None:
+                run.first_mismatch = f"{name} {log.mismatches[0]} of position {state.positions - 1}"
         found_step = TokenStep(token, found, outcome.cycles)
         run.cycles += outcome.cycles
         run.steps.append(found_step)
         if self.on_token is not None:
             self.on_token(len(run.steps))
         return found
+
+    def _sums(self, expected: list[np.ndarray]) -> list[Sink]:
+        """What is written to the residual stream of every chip."""
+        decoder, bits = self.config.decoder, self.config.vector.word_bits
+        assert decoder is not None
+        words = [[int(value) & (1 << bits) - 1 for value in layer] for layer in expected]
+        if self.config.chips == 1:
+            element = Packer(ElementWrite(decoder.width, bits))
+            sums = [
+                element.pack({"element": place, "value": value})
+                for layer in words
+                for place, value in enumerate(layer)
+            ]
+            return [Sink("sums", len(sums), sums, keys=element.mask("element"))]
+        transfer = Packer(TransferWrite(self.config, decoder.width))
+        lanes = decoder.lanes
+        transfers = [
+            transfer.pack(
+                {
+                    "transfer": first // lanes,
+                    "values": layer[first : first + lanes],
+                }
+            )
+            for layer in words
+            for first in range(0, len(layer), lanes)
+        ]
+        return [
+            Sink(f"exchanged__{chip}", len(transfers), transfers)
+            for chip in range(self.config.chips)
+        ]
 
     def _expected(self, token: int, state: IntegerState) -> tuple[list[np.ndarray], int]:
         """What is added to the residual stream, layer by layer, and the next token."""
