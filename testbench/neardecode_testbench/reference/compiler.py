@@ -316,8 +316,9 @@ class _Share:
         if self.chips == 1:
             kept = {name: results[name] for name in ("target", "first") if name in results}
             return [matrix | kept]
+        alone = Target.TOKEN if results["target"] == Target.TOKEN else Target.PARTIAL
         return [
-            matrix | {"target": Target.PARTIAL},
+            matrix | {"target": alone},
             {"operation": Operation.EXCHANGE} | results,
         ]
 

@@ -1,0 +1,57 @@
+"""A model dealt to two chips: every sum on both is that of the reference with the context split."""
+
+import pytest
+
+from neardecode.config import PRESETS, Config
+from neardecode_testbench.devices.token_board import TokenBoard
+from neardecode_testbench.drive.backends import simulate
+from neardecode_testbench.drive.design import Design
+from neardecode_testbench.reference.integer.attention import ContextSplit
+from neardecode_testbench.reference.integer.decoder import IntegerDecoder, generate
+from neardecode_testbench.scenarios.model import ModelSource
+from neardecode_testbench.scenarios.token_decode import TokenDecode
+
+TINY = PRESETS["decoder-tiny"]
+# A channel and a vault a chip.
+CONFIG = Config.model_validate(
+    {
+        **TINY.model_dump(),
+        "chips": 2,
+        "flash": {**TINY.flash.model_dump(), "channels": 1},
+        "stack": {**TINY.stack.model_dump(), "vaults": 1},
+    }
+)
+PROMPT = [72, 101, 108]
+COUNT = 6
+
+
+def reference():
+    shape, weights = ModelSource().integer_weights()
+    attending = CONFIG.attending(CONFIG.decoder.group, CONFIG.decoder.head_elements)
+    split = ContextSplit(CONFIG.chips)
+    return IntegerDecoder(shape, weights, CONFIG.compute, attending.vector, split)
+
+
+@pytest.fixture(scope="module")
+def run():
+    scenario = TokenDecode(CONFIG, ModelSource(), PROMPT, COUNT, limit=40_000)
+    return simulate(Design(TokenBoard, (CONFIG,)), scenario, "native")
+
+
+def test_tokens_are_those_of_the_reference_of_the_same_split(run):
+    assert run.tokens == list(generate(reference(), PROMPT, COUNT))
+
+
+def test_every_sum_on_every_chip_is_the_reference_s(run):
+    shape = ModelSource().shape()
+    sums = 2 * shape.layers * shape.width
+    assert run.mismatches == 0
+    assert run.values_compared == len(run.steps) * (CONFIG.chips * sums + 1)
+    assert run.flags == {"saturated": 0, "error": 0, "violated": 0}
+
+
+def test_every_cycle_of_every_chip_has_one_cause(run):
+    for chip in range(CONFIG.chips):
+        decoder = run.blocks[f"chip{chip}_decoder"]
+        assert decoder["busy"] + sum(decoder["stalls"].values()) == run.cycles
+        assert decoder["stalls"]["exchange"] > 0
