@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from neardecode.config import PRESETS, BlockFormat, Operation, descriptor_bits
+from neardecode.config import PRESETS, BlockFormat, Config, Operation, descriptor_bits
 from neardecode_testbench.reference.compiler import CompileError, compile_model
 from neardecode_testbench.reference.integer.weights import integer_weights
 from neardecode_testbench.reference.random_model import random_model
@@ -21,9 +21,9 @@ def changed(**decoder):
     return CONFIG.model_copy(update={"decoder": CONFIG.decoder.model_copy(update=decoder)})
 
 
-def fields(bits):
+def fields(bits, config=CONFIG):
     found, place = {}, 0
-    for name, width in descriptor_bits(CONFIG).items():
+    for name, width in descriptor_bits(config).items():
         found[name] = bits >> place & (1 << width) - 1
         place += width
     return found
@@ -84,3 +84,34 @@ def test_weights_of_a_format_that_slices_lack_are_refused():
 def test_more_tokens_than_rows_of_the_hardware_are_refused():
     with pytest.raises(CompileError, match="tokens of a sequence"):
         compile_model(*model(), CONFIG, 1024)
+
+
+@pytest.mark.parametrize("chips", [2, 3, 4])
+def test_every_weight_is_on_one_chip(chips):
+    shape, weights = model()
+    config = Config.model_validate({**CONFIG.model_dump(), "chips": chips})
+    alone = compile_model(shape, weights, CONFIG, 32)
+    images = [compile_model(shape, weights, config, 32, chip) for chip in range(chips)]
+    layout = CONFIG.flash.layout(BlockFormat.Q8_0)
+    held = sum(
+        step["blocks"] * (step["rows"] * CONFIG.flash.channels + step["extra"])
+        for image in images
+        for step in (fields(bits, config) for bits in image.program)
+        if step["operation"] == Operation.MATRIX
+    )
+    every = sum(
+        step["blocks"] * (step["rows"] * CONFIG.flash.channels + step["extra"])
+        for step in map(fields, alone.program)
+        if step["operation"] == Operation.MATRIX
+    )
+    assert held == every
+    # Half-filled pages are all that several chips read more.
+    pages = sum(image.weight_beats for image in images) - alone.weight_beats
+    matrices = chips * (4 * shape.layers + 1)
+    assert 0 <= pages <= matrices * CONFIG.flash.channels * layout.beats
+
+
+def test_more_chips_than_blocks_are_refused():
+    config = Config.model_validate({**CONFIG.model_dump(), "chips": 9})
+    with pytest.raises(CompileError, match="chips: 9 are more than the 8 blocks"):
+        compile_model(*model(), config, 32)

@@ -56,9 +56,13 @@ def gathered(target, values, first=0, old=None, seed=1):
         while True:
             # Whoever reads a transfer below the mark in this cycle finds what was written before.
             done = context.get(gather.written)
-            if context.get(gather.busy) and target is Target.WORDS:
-                assert all(element in stored for element in range(LANES * done))
-            for stream, name in ((gather.words, "words"), (gather.sums, "sums")):
+            if context.get(gather.busy) and target in (Target.WORDS, Target.PARTIAL):
+                assert all(element in stored for element in range(LANES * (done - first)))
+            for stream, name in (
+                (gather.words, "words"),
+                (gather.sums, "sums"),
+                (gather.partials, "partials"),
+            ):
                 if context.get(stream.valid):
                     place = context.get(stream.payload.element)
                     assert (name, place) not in writes
@@ -99,6 +103,14 @@ def test_sums_take_the_element_that_was_there():
     writes, _ = gathered(Target.RESIDUAL, values, old=[int(each) & (1 << 32) - 1 for each in old])
     sums = add_residual(old, values, CONFIG.compute.fraction_bits, CONFIG.vector).values
     assert writes == {("sums", place): int(each) & (1 << 32) - 1 for place, each in enumerate(sums)}
+
+
+@pytest.mark.parametrize("count", [1, 33, 64])
+def test_partial_results_are_kept_as_they_are(count):
+    values = np.random.default_rng(count).integers(-(1 << 45), 1 << 45, count)
+    writes, _ = gathered(Target.PARTIAL, values, seed=count)
+    mask = (1 << CONFIG.compute.accumulator_bits) - 1
+    assert writes == {("partials", place): int(each) & mask for place, each in enumerate(values)}
 
 
 @pytest.mark.parametrize("seed", range(4))
