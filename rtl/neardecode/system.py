@@ -62,8 +62,8 @@ class TokenSystem(wiring.Component):
             connect(m, getattr(host, name), getattr(chip, name))
         inside, outside = (
             [*getattr(each, self._watched), *each.dies, *each.drams]
-            if isinstance(chip, TokenChips)
-            else [each.sums, *each.dies, *each.drams]
+            if self._watched == "exchanged"
+            else [getattr(each, self._watched), *each.dies, *each.drams]
             for each in (chip, self)
         )
         for inner, edge in zip(inside, outside, strict=True):

@@ -1,5 +1,8 @@
 """Messages between chips: who of a chip's units has the reduction tree."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from amaranth.hdl import Const, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -77,8 +80,8 @@ class ChipPort(wiring.Component):
         saturated: Out(1). A result was at its limit in this cycle.
     """
 
-    units: list
-    network: wiring.PureInterface
+    units: Sequence
+    network: Any
     saturated: Signal
 
     def __init__(self, config: Config, units: int):
