@@ -195,7 +195,7 @@ class TokenChip(wiring.Component):
         """Controller, appender, attention and what packs its words; its counts."""
         config, stack = self._attending, self._stack
         address_bits = exact_log2(stack.pages)
-        vault = VaultController(stack, config.stack_cycles)
+        vault = VaultController(stack, config.stack_cycles, config.stack_heat)
         unit = AttentionUnit(config, address_bits, config.kv.tiles_ahead)
         appender = KvAppender(config, address_bits)
         merge, packer = AttentionMerge(config, 1), AttendedPacker(config)
@@ -243,6 +243,8 @@ class TokenChip(wiring.Component):
             vault.counting.eq(self.counting),
             unit.counting.eq(self.counting),
         ]
+        if config.stack_heat is not None:
+            m.d.comb += unit.throttle.eq(vault.throttle)
         idles.append(appender.idle & (places.level == 0))
         clamped.append(packer.saturated)
         errors.append(packer.error)
