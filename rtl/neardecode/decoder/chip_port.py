@@ -99,10 +99,10 @@ class ChipPort(wiring.Component):
         network = self.network
         owner = Signal(range(max(2, len(self.units))))
         left, words = Signal(LENGTH_BITS), Signal(LENGTH_BITS)
-        commanding = Signal()
         command = network.commands.payload
         m.d.comb += [
-            network.commands.valid.eq(commanding),
+            # A unit gives no more than its message, so the command need not go before its results.
+            network.commands.valid.eq(left != 0),
             command.words.eq(words),
             command.own.eq(words),
             command.first.eq(Const(0)),
@@ -119,21 +119,17 @@ class ChipPort(wiring.Component):
                         owner.eq(index),
                         left.eq(unit.lengths.payload),
                         words.eq(unit.lengths.payload),
-                        commanding.eq(1),
                     ]
                 earlier = earlier | unit.lengths.valid
-        with m.Else():
-            with m.If(network.commands.ready):
-                m.d.sync += commanding.eq(0)
-            with m.If(network.results.valid & network.results.ready):
-                m.d.sync += left.eq(left - 1)
+        with m.Elif(network.results.valid & network.results.ready):
+            m.d.sync += left.eq(left - 1)
         for index, unit in enumerate(self.units):
             mine = (owner == index) & (left != 0)
             with m.If(mine):
                 m.d.comb += [
-                    network.contributions.valid.eq(unit.contributions.valid & commanding),
+                    network.contributions.valid.eq(unit.contributions.valid),
                     network.contributions.payload.eq(unit.contributions.payload),
-                    unit.contributions.ready.eq(network.contributions.ready & commanding),
+                    unit.contributions.ready.eq(network.contributions.ready),
                     network.results.ready.eq(unit.results.ready),
                     unit.results.valid.eq(network.results.valid),
                 ]
