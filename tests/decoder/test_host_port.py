@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 import neardecode.decoder
-from neardecode.config import PRESETS
+from neardecode.config import PRESETS, Config
 from neardecode.decoder.host import HostPort
-from neardecode.decoder.layouts import ProgramWrite, PromptToken
+from neardecode.decoder.layouts import ChipProgramWrite, ProgramWrite, PromptToken
 from neardecode.decoder.registers import (
     IDENTITY,
     Control,
@@ -166,6 +166,42 @@ def test_a_descriptor_is_stored_by_its_last_word_and_the_place_moves_on():
     assert [pack.field(each, "descriptor") for each in stored] == descriptors
     assert [pack.field(each, "address") for each in stored] == [6, 7]
     assert place == 8
+
+
+def test_of_several_chips_a_register_says_which_gets_the_program():
+    config = Config.model_validate({**CONFIG.model_dump(), "chips": 3})
+    pack = Packer(ChipProgramWrite(config))
+    words = -(-pack.bits // 32)
+
+    def use(step):
+        host = Host(step)
+        found = []
+        for chip in (2, 0):
+            host.write(Register.PLACE, 9)
+            host.write(Register.CHIP, chip)
+            with pytest.raises(RefusedError):
+                host.write(Register.CHIP, 3)
+            found.append((host.read(Register.CHIP), host.read(Register.PLACE)))
+            last = Register.DESCRIPTOR + 4 * (words - 1)
+            outcome = step(
+                Play(
+                    sources=[Source("axi__aw", [last]), Source("axi__w", [7])],
+                    sinks=[Sink("axi__b", 1), Sink("program", 1)],
+                )
+            )
+            found.append(pack.field(outcome.sinks["program"].payloads[0], "chip"))
+        return found
+
+    found = simulate(Design(HostPort, (config, COUNTERS)), use, "amaranth")
+    assert found == [(2, 0), 2, (0, 0), 0]
+
+
+def test_one_chip_has_no_such_register():
+    def use(step, host):
+        with pytest.raises(RefusedError):
+            host.write(Register.CHIP, 0)
+
+    with_host(use)
 
 
 def test_a_count_is_read_in_two_words_of_the_same_cycle():
