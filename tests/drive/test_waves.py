@@ -156,6 +156,20 @@ def test_more_cycles_than_there_are_give_all(machine, backend, tmp_path):
     assert rising_edges(waves.read_text()) == 301
 
 
+def test_waves_begin_at_the_cycle_asked_for(machine, tmp_path):
+    waves = tmp_path / "waves.vcd"
+    simulate(machine, PLAY, "native", waves=waves, wave_cycles=20, wave_from=100)
+    text = waves.read_text()
+    assert rising_edges(text) == 20
+    # A cycle is two of the file's instants.
+    assert re.findall(r"^#(\d+)$", text, re.M)[0] == "200"
+
+
+def test_only_the_native_one_begins_later(machine, tmp_path):
+    with pytest.raises(ValueError, match="waves must begin at reset on amaranth, not at 5"):
+        simulate(machine, PLAY, "amaranth", waves=tmp_path / "waves.vcd", wave_from=5)
+
+
 @backends
 def test_fst_has_the_streams_and_their_payloads(machine, backend, tmp_path):
     waves = tmp_path / "waves.fst"

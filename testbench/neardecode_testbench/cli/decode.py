@@ -62,6 +62,9 @@ def decode(
         Path | None, typer.Option(metavar="FILE", help="Waveforms, .fst or .vcd.")
     ] = None,
     wave_cycles: Annotated[int, typer.Option(min=1, help="Cycles of them.")] = WAVE_CYCLES,
+    wave_from: Annotated[
+        int, typer.Option(min=0, help="Their first cycle; later than 0 on native.")
+    ] = 0,
     trace: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A Chrome trace, for Perfetto.")
     ] = None,
@@ -95,6 +98,8 @@ def decode(
         raise InputError(f"--backend {backend}: no such backend; known: {', '.join(BACKENDS)}")
     if waves is not None and waves.suffix not in (".fst", ".vcd"):
         raise InputError(f"--waves {waves}: must end in .fst or .vcd")
+    if wave_from and (backend != "native" or waves is None):
+        raise InputError("--wave-from: only with --waves, on the native backend")
     check_writable(waves, trace, json)
     check_tools(backend)
 
@@ -126,6 +131,7 @@ def decode(
                 on_token=on_token,
                 waves=waves,
                 wave_cycles=wave_cycles,
+                wave_from=wave_from,
             )
         results = {
             "prompt": prompt,
@@ -165,6 +171,7 @@ def decode(
             backend,
             waves=waves,
             wave_cycles=wave_cycles,
+            wave_from=wave_from,
         )
     seconds = time.perf_counter() - begin
 

@@ -39,6 +39,7 @@ def simulate(
     *,
     waves: Path | None = None,
     wave_cycles: int = WAVE_CYCLES,
+    wave_from: int = 0,
 ) -> Any:
     """Plays a scenario on one of the simulators and returns its result.
 
@@ -47,19 +48,24 @@ def simulate(
         scenario: What to do; it must be picklable for the two that cocotb drives.
         backend: Which simulator.
         waves: A ``.vcd`` or ``.fst`` file to write.
-        wave_cycles: Cycles of it, from reset on.
+        wave_cycles: Cycles of it.
+        wave_from: Its first cycle after reset; only the native one begins later than at 0.
 
     Raises:
+        ValueError: if the waves cannot be written so.
         ToolError: if a tool is missing.
         StuckError, StorageError: as the scenario's steps.
     """
     if waves is not None and waves.suffix not in (".vcd", ".fst"):
         raise ValueError(f"waves must be a .vcd or .fst file, not {waves}")
+    if wave_from and backend != "native":
+        raise ValueError(f"waves must begin at reset on {backend}, not at {wave_from}")
     with tempfile.TemporaryDirectory() as folder:
         vcd = None if waves is None else Path(folder) / "waves.vcd"
         fst = Path(folder) / "waves.fst"
         if backend == "native":
-            result = native.run(design, scenario, waves=vcd, wave_cycles=wave_cycles)
+            window = {"wave_cycles": wave_cycles, "wave_from": wave_from}
+            result = native.run(design, scenario, waves=vcd, **window)
         elif backend == "amaranth":
             result = amaranth_sim.run(design.make(), scenario, waves=vcd, wave_cycles=wave_cycles)
         else:

@@ -117,6 +117,7 @@ struct Runner {
     bool bad_write = false;
 #if VM_TRACE
     VerilatedVcdC trace;
+    int64_t trace_from = 0;
     int64_t trace_until = 0;
 #endif
 
@@ -129,6 +130,7 @@ struct Runner {
 
     void dump(int phase) {
 #if VM_TRACE
+        if (cycle < trace_from) return;
         if (cycle < trace_until) {
             trace.dump(static_cast<uint64_t>(cycle) * 2 + phase);
         } else if (trace.isOpen()) {
@@ -270,15 +272,16 @@ void runner_close(Runner* runner) {
     delete runner;
 }
 
-int runner_trace(Runner* runner, const char* path, int64_t cycles) {
+int runner_trace(Runner* runner, const char* path, int64_t from, int64_t cycles) {
 #if VM_TRACE
     runner->context.traceEverOn(true);
     runner->model.trace(&runner->trace, 99);
     runner->trace.open(path);
-    runner->trace_until = cycles;
+    runner->trace_from = from;
+    runner->trace_until = from + cycles;
     return runner->trace.isOpen();
 #else
-    (void)runner, (void)path, (void)cycles;
+    (void)runner, (void)path, (void)from, (void)cycles;
     return 0;
 #endif
 }

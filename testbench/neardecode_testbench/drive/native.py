@@ -39,7 +39,14 @@ _FAST = ("-O2",)
 _SLOW = ("-O0",)
 
 
-def run(design: Design, scenario: Scenario, *, waves: Path | None, wave_cycles: int) -> Any:
+def run(
+    design: Design,
+    scenario: Scenario,
+    *,
+    waves: Path | None,
+    wave_cycles: int,
+    wave_from: int = 0,
+) -> Any:
     """Plays a scenario and returns its result.
 
     Args:
@@ -47,11 +54,12 @@ def run(design: Design, scenario: Scenario, *, waves: Path | None, wave_cycles: 
         scenario: What to do.
         waves: A VCD file to write.
         wave_cycles: Cycles of it.
+        wave_from: Its first cycle.
     """
     runner = NativeRunner(design, trace=waves is not None)
     try:
         if waves is not None:
-            runner.trace(waves, wave_cycles)
+            runner.trace(waves, wave_cycles, wave_from)
         return scenario(
             lambda step: runner.probe(step) if isinstance(step, Probe) else runner.play(step)
         )
@@ -92,9 +100,10 @@ class NativeRunner:
             self._library.runner_close(self._runner)
             self._runner = ctypes.c_void_p()
 
-    def trace(self, path: Path, cycles: int) -> None:
-        """Writes a VCD file of the first cycles."""
-        if not self._library.runner_trace(self._runner, str(path).encode(), ctypes.c_int64(cycles)):
+    def trace(self, path: Path, cycles: int, first: int = 0) -> None:
+        """Writes a VCD file of some cycles."""
+        window = ctypes.c_int64(first), ctypes.c_int64(cycles)
+        if not self._library.runner_trace(self._runner, str(path).encode(), *window):
             raise ToolError(f"{path}: cannot be written")
 
     @property
