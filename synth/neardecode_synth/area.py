@@ -15,6 +15,7 @@ from typing import Any
 from amaranth.lib import wiring
 
 import neardecode
+from neardecode.lib.clock_gate import ClockGates
 from neardecode.verilog import to_rtlil, without_sources
 from neardecode_synth import ecp5, timing
 from neardecode_synth.gates import Elaborated, Gates, map_to_gates
@@ -23,7 +24,7 @@ from neardecode_synth.memories import Macro
 from neardecode_synth.units import Unit, divide
 from neardecode_synth.yosys import SynthesisError, kept
 
-__all__ = ["Area", "Block", "Part", "measure", "synthesise"]
+__all__ = ["Area", "Block", "Part", "divided", "measure", "synthesise"]
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def synthesise(component: wiring.Component) -> Gates:
     Raises:
         SynthesisError: if Yosys fails, finds nothing, or leaves a cell of another kind.
     """
-    gates = map_to_gates(Elaborated(divide(to_rtlil(component, "top"), "top", 0).text))
+    gates = map_to_gates(Elaborated(divide(elaborated(component, "top"), "top", 0).text))
     _refuse_nothing("the component", gates.low_ge)
     return gates
 
@@ -151,12 +152,12 @@ def measure(
     Raises:
         SynthesisError: if a tool fails, or a block comes to nothing.
     """
-    elaborated = [_elaborate(block) for block in blocks]
-    divided = [
+    made = [_elaborate(block) for block in blocks]
+    wholes = [
         divide(one["rtlil"], block.name, block.depth)
-        for block, one in zip(blocks, elaborated, strict=True)
+        for block, one in zip(blocks, made, strict=True)
     ]
-    units = {unit.text: unit for whole in divided for unit, _ in whole.counted()}
+    units = {unit.text: unit for whole in wholes for unit, _ in whole.counted()}
 
     def part(unit: Unit) -> Part:
         started(unit.name)
@@ -170,29 +171,39 @@ def measure(
 
     def fpga(block: Block, rtlil: str) -> tuple[ecp5.Ecp5, dict[str, Any] | None]:
         started(f"{block.name} for an FPGA")
-        netlist = ecp5.Netlist(without_sources(divide(rtlil, block.name, 0).text))
+        netlist = ecp5.Netlist(without_sources(divide(rtlil, block.name, 0, gated=False).text))
         return ecp5.map_to_ecp5(netlist), ecp5.place(netlist) if ecp5.has_nextpnr() else None
 
     # Yosys runs in processes; a thread waits for each. Large ones first, so that none is last.
     with ThreadPoolExecutor(workers) as pool:
         largest_first = sorted(units.values(), key=lambda unit: -len(unit.text))
-        made = {unit.text: pool.submit(part, unit) for unit in largest_first}
+        parts_of = {unit.text: pool.submit(part, unit) for unit in largest_first}
         placed = {
             index: pool.submit(fpga, block, one["rtlil"])
-            for index, (block, one) in enumerate(zip(blocks, elaborated, strict=True))
+            for index, (block, one) in enumerate(zip(blocks, made, strict=True))
             if block.fpga
         }
         areas = []
-        for index, (block, whole) in enumerate(zip(blocks, divided, strict=True)):
+        for index, (block, whole) in enumerate(zip(blocks, wholes, strict=True)):
             parts = [
-                replace(made[unit.text].result(), name=unit.name, count=count)
+                replace(parts_of[unit.text].result(), name=unit.name, count=count)
                 for unit, count in whole.counted()
             ]
             in_fpga = placed[index].result() if index in placed else (None, None)
-            area = Area(block.name, parts, *in_fpga, elaborated[index]["buffer_bits"])
+            area = Area(block.name, parts, *in_fpga, made[index]["buffer_bits"])
             _refuse_nothing(block.name, area.low_ge)
             areas.append(area)
     return areas
+
+
+def divided(block: Block) -> Unit:
+    """A block in its units."""
+    return divide(_elaborate(block)["rtlil"], block.name, block.depth)
+
+
+def elaborated(component: wiring.Component, name: str) -> str:
+    """RTLIL of a component, with the names and the clock gates that its Verilog has."""
+    return to_rtlil(component, name, ClockGates(), sources=True)
 
 
 def _elaborate(block: Block) -> dict[str, Any]:
@@ -200,10 +211,10 @@ def _elaborate(block: Block) -> dict[str, Any]:
 
     def make() -> dict[str, Any]:
         component = block.make()
-        rtlil = to_rtlil(component, block.name, sources=True)
+        rtlil = elaborated(component, block.name)
         return {"rtlil": rtlil, "buffer_bits": getattr(component, "buffer_bits", None)}
 
-    return kept(make, "component", _hardware(), block.name, block.arguments)
+    return kept(make, "gated component", _hardware(), block.name, block.arguments)
 
 
 @cache

@@ -7,10 +7,12 @@ Source of the weights: a NAND2 of a typical standard-cell library is the unit, a
 areas were counted that these are compared with.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from neardecode.lib.clock_gate import CLOCK_GATE
 from neardecode.verilog import without_sources
 from neardecode_synth.memories import SRAM, SRAM_WORDS, Macro, macros
 from neardecode_synth.units import CUT
@@ -25,7 +27,9 @@ WIDE_FACTOR = 11
 """Products of two factors of at least so many bits are recoded."""
 
 SEARCH_CELLS = 50_000
-"""Of more cells, abc does not look for equal nodes: in wide sums that does not come to an end."""
+SEARCH_PRODUCT_BITS = 2000
+"""In a unit of more cells, or of products of more partial bits in all, abc does not look for equal
+nodes: in wide sums of products that does not come to an end."""
 
 ELABORATE = (
     "read_rtlil in.il",
@@ -41,6 +45,7 @@ ELABORATE = (
     f"chtype -set \\{SRAM} t:$mem_v2",
     # Booth's recoding halves the rows of wide products; of narrow factors it makes more logic.
     "wreduce",
+    "tee -q -o products dump t:$mul",
     f"booth t:$mul r:A_WIDTH>={WIDE_FACTOR} %i r:B_WIDTH>={WIDE_FACTOR} %i",
     "synth -top top -run coarse:check -noabc",
     "opt_clean -purge",
@@ -59,12 +64,14 @@ class Gates:
         flip_flops: Flip-flops.
         enabled_flip_flops: Those among them with an enable.
         macros: Memories that stay memories.
+        clock_gates: Gates of clocks, which a library has a cell for and which have no area here.
     """
 
     gates: dict[str, int]
     flip_flops: int
     enabled_flip_flops: int
     macros: tuple[Macro, ...]
+    clock_gates: int = 0
 
     @property
     def logic_ge(self) -> float:
@@ -99,7 +106,8 @@ class Elaborated:
 
     @cached_property
     def _outputs(self) -> list[str]:
-        return run_passes(ELABORATE, {"in.il": self.text}, ("cells.il", "cells", "memories"))
+        files = ("cells.il", "cells", "memories", "products")
+        return run_passes(ELABORATE, {"in.il": self.text}, files)
 
     @property
     def rtlil(self) -> str:
@@ -109,12 +117,23 @@ class Elaborated:
     @property
     def searched(self) -> bool:
         """Whether abc may look for equal nodes."""
+        if product_bits(self._outputs[3]) > SEARCH_PRODUCT_BITS:
+            return False
         return from_brace(self._outputs[1])["design"]["num_cells"] <= SEARCH_CELLS
 
     @property
     def macros(self) -> list[Macro]:
         """The memories that stay memories."""
         return macros(self._outputs[2])
+
+
+def product_bits(dump: str) -> int:
+    """Partial bits of all products of an RTLIL dump of multipliers."""
+    widths = (
+        [int(value) for value in re.findall(rf"parameter (?:signed )?\\{name} (\d+)\n", dump)]
+        for name in ("A_WIDTH", "B_WIDTH")
+    )
+    return sum(a * b for a, b in zip(*widths, strict=True))
 
 
 _SEARCHED = "abc -g cmos2"
@@ -140,10 +159,11 @@ def map_to_gates(unit: Elaborated) -> Gates:
             "memories": [list(vars(macro).values()) for macro in unit.macros],
         }
 
-    recipe = (ELABORATE, SEARCH_CELLS, _SEARCHED, _NOT_SEARCHED)
+    recipe = (ELABORATE, SEARCH_CELLS, SEARCH_PRODUCT_BITS, _SEARCHED, _NOT_SEARCHED)
     made = kept(make, "gates", without_sources(unit.text), recipe)
     cells: dict[str, int] = made["cells"]
     gates = {cell: cells.pop(cell, 0) for cell in GATE_WEIGHTS}
+    clock_gates = cells.pop(CLOCK_GATE, 0)
     for cell in [
         SRAM,
         "$scopeinfo",
@@ -158,4 +178,5 @@ def map_to_gates(unit: Elaborated) -> Gates:
         sum(flip_flops.values()),
         sum(count for cell, count in flip_flops.items() if "DFFE" in cell),
         tuple(Macro(*values) for values in made["memories"]),
+        clock_gates,
     )

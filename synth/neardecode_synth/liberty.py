@@ -5,20 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neardecode_synth.gates import ELABORATE, SEARCH_CELLS, Elaborated
+from neardecode.lib.clock_gate import CLOCK_GATE
+from neardecode_synth.gates import ELABORATE, SEARCH_CELLS, SEARCH_PRODUCT_BITS, Elaborated
+from neardecode_synth.liberty_file import parse
 from neardecode_synth.memories import SRAM
 from neardecode_synth.units import CUT
 from neardecode_synth.yosys import SynthesisError, from_brace, kept, run_passes
 
-__all__ = ["INSTALLED", "Cells", "Liberty", "map_to_cells"]
+__all__ = ["INSTALLED", "INSTALLED_NM", "Cells", "Liberty", "map_to_cells"]
 
 INSTALLED = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 """Where Debian's package qflow-tech-osu018 puts the cells of a 180 nm process."""
+INSTALLED_NM = 180
 
 _PARAMETERS = re.compile(r" #\(\n(?:    \.\w+\(.*\),?\n)+  \) ")
-_CELL = re.compile(r"^\s*cell\s*\(\s*\"?(\w+)\"?\s*\)\s*\{", re.M)
-_AREA = re.compile(r"^\s*area\s*:\s*([\d.]+)", re.M)
-_FUNCTION = re.compile(r"^\s*function\s*:\s*\"([^\"]*)\"", re.M)
 _AND2 = r"\(?\s*\w+\s*[&*\s]\s*\w+\s*\)?"
 _NAND2 = re.compile(rf"\(?\s*!\s*{_AND2}\s*\)?|\(?{_AND2}'\s*\)?")
 _INVERTER = re.compile(r"\(?\s*!\s*\(?\w+\)?\s*\)?|\(?\w+\)?'")
@@ -34,6 +34,7 @@ class Liberty:
         areas: Area of each cell, in um2.
         nand2: Area of its smallest NAND of two inputs, in um2.
         inverter: Its largest inverter.
+        volts: Its nominal supply.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Liberty:
     areas: dict[str, float]
     nand2: float
     inverter: str
+    volts: float
 
     @classmethod
     def read(cls, path: Path) -> "Liberty":
@@ -50,26 +52,33 @@ class Liberty:
             SynthesisError: if the file has no cells, or none is a NAND of two inputs.
         """
         text = path.read_text()
-        library = re.search(r"library\s*\(\s*\"?(\w+)", text)
-        pieces = _CELL.split(text)
+        try:
+            library = parse(text)
+        except ValueError as error:
+            raise SynthesisError(f"{path}: {error}") from None
         areas: dict[str, float] = {}
         nand2 = []
         inverters = []
-        for cell, body in zip(pieces[1::2], pieces[2::2], strict=True):
-            if area := _AREA.search(body):
-                areas[cell] = float(area[1])
-                functions = [] if "three_state" in body else _FUNCTION.findall(body)
-                if len(functions) == 1 and _NAND2.fullmatch(functions[0].strip()):
-                    nand2.append(areas[cell])
-                if len(functions) == 1 and _INVERTER.fullmatch(functions[0].strip()):
-                    inverters.append((areas[cell], cell))
+        for cell in library.all("cell") if library else ():
+            if "area" not in cell.attributes:
+                continue
+            name = cell.arguments[0]
+            areas[name] = cell.number("area")
+            driven = [pin.attributes for pin in cell.all("pin") if "function" in pin.attributes]
+            if len(driven) == 1 and "three_state" not in driven[0]:
+                function = driven[0]["function"].strip()
+                if _NAND2.fullmatch(function):
+                    nand2.append(areas[name])
+                if _INVERTER.fullmatch(function):
+                    inverters.append((areas[name], name))
         if library is None or not areas:
             raise SynthesisError(f"{path}: is no Liberty file with areas")
         if not nand2 or not min(nand2):
             raise SynthesisError(f"{path}: has no NAND of two inputs, the unit of gates")
         if not inverters:
             raise SynthesisError(f"{path}: has no inverter")
-        return cls(library[1], text, areas, min(nand2), max(inverters)[1])
+        volts = library.number("nom_voltage")
+        return cls(library.arguments[0], text, areas, min(nand2), max(inverters)[1], volts)
 
 
 @dataclass(frozen=True)
@@ -143,15 +152,24 @@ def map_to_cells(unit: Elaborated, library: Liberty) -> Cells:
         }
 
     surroundings = _SURROUNDINGS.format(library.inverter)
-    recipe = (ELABORATE, SEARCH_CELLS, script(True), script(False), surroundings)
+    recipe = (
+        ELABORATE,
+        SEARCH_CELLS,
+        SEARCH_PRODUCT_BITS,
+        script(True),
+        script(False),
+        surroundings,
+    )
     made = kept(make, "cells", unit.text, library.text, recipe)
     counts = {
         cell.lstrip("\\"): count
         for cell, count in made["cells"].items()
-        if cell not in (SRAM, "$scopeinfo", "tie_high", "tie_low")
+        if cell.lstrip("\\") not in (SRAM, CLOCK_GATE, "$scopeinfo", "tie_high", "tie_low")
         and not cell.lstrip("\\").startswith(CUT)
     }
     if other := set(counts) - set(library.areas):
         raise SynthesisError(f"{library.name} has no {', '.join(sorted(other))}")
+    if without := [cell for cell in counts if not library.areas[cell]]:
+        raise SynthesisError(f"{library.name}: {without[0]} has no area")
     area = sum(library.areas[cell] * count for cell, count in counts.items())
     return Cells(counts, area, area / library.nand2 / 1000, made["verilog"], made["nets"])

@@ -23,14 +23,22 @@ _SCRIPT = f"""
 read_liberty cells.lib
 read_verilog netlist.v
 link_design top
-if {{[llength [get_ports -quiet clk]]}} {{
-  create_clock -name clk -period {PERIOD_NS} [get_ports clk]
-}} else {{
-  create_clock -name clk -period {PERIOD_NS}
-}}
+set clocks [list]
 set data [list]
 foreach port [all_inputs] {{
-  if {{[get_property $port full_name] ne "clk"}} {{ lappend data $port }}
+  set name [get_property $port full_name]
+  if {{$name eq "clk" || [string match "*_clk" $name]}} {{
+    lappend clocks $port
+  }} else {{
+    lappend data $port
+  }}
+}}
+# A clock gate is transparent; what it drives is the clock.
+foreach pin [get_pins -quiet */gated] {{ lappend clocks $pin }}
+if {{[llength $clocks]}} {{
+  create_clock -name clk -period {PERIOD_NS} $clocks
+}} else {{
+  create_clock -name clk -period {PERIOD_NS}
 }}
 if {{[llength $data]}} {{ set_input_delay 0 -clock clk $data }}
 set_output_delay 0 -clock clk [all_outputs]

@@ -2,8 +2,10 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from neardecode.lib.clock_gate import CLOCK_GATE
 from neardecode.verilog import MODULE
 
 __all__ = ["CUT", "Unit", "divide"]
@@ -23,12 +25,12 @@ class Unit:
         name: The hierarchical name of its first instance.
         text: Its RTLIL; its top module is called ``top``, and the parts that are units of their
             own are black boxes.
-        parts: How often it holds each of its parts.
+        parts: Its parts, each with the names of its instances here.
     """
 
     name: str
     text: str
-    parts: list[tuple["Unit", int]] = field(default_factory=list)
+    parts: list[tuple["Unit", list[str]]] = field(default_factory=list)
 
     def counted(self) -> list[tuple["Unit", int]]:
         """Every unit of the design, with the number of its instances."""
@@ -38,14 +40,21 @@ class Unit:
         def add(unit: Unit, count: int) -> None:
             units[unit.name] = unit
             counts[unit.name] += count
-            for part, times in unit.parts:
-                add(part, count * times)
+            for part, instances in unit.parts:
+                add(part, count * len(instances))
 
         add(self, 1)
         return [(unit, counts[name]) for name, unit in units.items()]
 
+    def instances(self, path: str = "") -> Iterator[tuple[str, "Unit"]]:
+        """Every instance of every unit, with the names that lead to it from here."""
+        yield path, self
+        for part, names in self.parts:
+            for name in names:
+                yield from part.instances(f"{path}.{name}" if path else name)
 
-def divide(text: str, top: str, depth: int) -> Unit:
+
+def divide(text: str, top: str, depth: int, *, gated: bool = True) -> Unit:
     """Cuts out every module that lies ``depth`` levels below the top or less.
 
     Modules keep no names that depend on where they are, so that a unit's text is the same in every
@@ -55,7 +64,9 @@ def divide(text: str, top: str, depth: int) -> Unit:
         text: RTLIL of all modules.
         top: The top module's name.
         depth: Levels below the top whose modules are units; 0 leaves the design whole.
+        gated: Whether a clock gate is a cell that is left alone; otherwise it is a wire.
     """
+    gate = _GATE if gated else _NO_GATE
     modules = {match[2]: match[3] for match in MODULE.finditer(text)}
     made: dict[tuple[str, int], Unit] = {}
 
@@ -67,11 +78,15 @@ def divide(text: str, top: str, depth: int) -> Unit:
     def divided(path: str, name: str, depth: int) -> Unit:
         names = {name: "top"}
         bodies: list[str] = []
-        parts: Counter[str] = Counter()
-        paths: dict[str, str] = {}
+        parts: dict[str, list[str]] = {}
 
         def child(match: re.Match[str]) -> str:
             kind, instance = match.groups()
+            if kind == CLOCK_GATE:
+                if kind not in names:
+                    names[kind] = kind
+                    bodies.append(gate)
+                return match[0]
             if kind not in names:
                 names[kind] = f"{CUT if depth else 'module_'}{len(names)}"
                 if depth:
@@ -79,8 +94,7 @@ def divide(text: str, top: str, depth: int) -> Unit:
                 else:
                     write(kind)
             if depth:
-                parts[kind] += 1
-                paths.setdefault(kind, f"{path}.{instance.removeprefix(chr(92))}")
+                parts.setdefault(kind, []).append(instance.removeprefix("\\"))
             return f"  cell \\{names[kind]} {instance}\n"
 
         def write(kind: str) -> None:
@@ -93,10 +107,22 @@ def divide(text: str, top: str, depth: int) -> Unit:
         return Unit(
             path,
             "".join(bodies),
-            [(unit(paths[kind], kind, depth - 1), count) for kind, count in parts.items()],
+            [
+                (unit(f"{path}.{instances[0]}", kind, depth - 1), instances)
+                for kind, instances in parts.items()
+            ],
         )
 
     return unit(top, top, depth)
+
+
+_PORTS = f"""module \\{CLOCK_GATE}
+  wire width 1 input 1 \\clk
+  wire width 1 input 2 \\enable
+  wire width 1 output 3 \\gated
+"""
+_GATE = f"attribute \\blackbox 1\n{_PORTS}end\n"
+_NO_GATE = f"{_PORTS}  connect \\gated \\clk\nend\n"
 
 
 def _black_box(name: str, body: str) -> str:

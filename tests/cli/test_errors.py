@@ -58,6 +58,11 @@ def untouched(monkeypatch):
             ["area", "alu"],
             "alu: no such block; known: " + ", ".join(BLOCKS),
         ),
+        (["area", "router", "--gates-only", "--to-nm", "7"], re.compile("--to-nm scales what .*")),
+        (["area", "router", "--liberty-nm", "45"], re.compile("--liberty-nm is the node of .*")),
+        (["area", "router", "--to-nm", "5"], re.compile("--to-nm: no rule scales from .*")),
+        (["energy", "run.json", "--to-nm", "7"], re.compile("--scope, .*: only with --activity")),
+        (["decode", "--wave-from", "5"], re.compile("--wave-from: only with --waves, .*")),
         (["area", "router", "--set", "a b"], re.compile(r"--set a b: not TOML: .*'='.*")),
         (
             ["area", "router", "--set", "compute.vectors=9"],

@@ -62,7 +62,7 @@ def results(tmp_path):
 
 def cell(text, table, of, key):
     """A figure of the page."""
-    (body,) = re.findall(rf'<table id="{table}">(.*?)</table>', text, re.S)
+    (body,) = re.findall(rf'<table id="{table}">(.*?)</table></div>', text, re.S)
     (row,) = re.findall(rf'<tr data-of="{re.escape(of)}">(.*?)</tr>', body, re.S)
     (value,) = re.findall(rf'<td data-key="{key}">(.*?)</td>', row)
     return value
@@ -78,7 +78,7 @@ def assert_figures(text):
     assert cell(text, "energy", "dram", "middle") == f"{MOVED * 3.45e-6:,.3f}"
     assert cell(text, "energy", "tsv", "low") == f"{(SENSED + MOVED) * 0.01e-6:,.3f}"
     assert "chip.slices.&lt;flash0&gt;" in text
-    assert text.count("<svg") == 1
+    assert text.count("<figure><svg") == 1
 
 
 def test_a_report_has_every_figure_and_nothing_outside_it(results, tmp_path):

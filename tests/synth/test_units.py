@@ -1,10 +1,11 @@
 """Units: each once, the same text wherever it is, and a sum that misses nothing."""
 
 import pytest
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from neardecode.lib.clock_gate import Gated
 from neardecode.verilog import to_rtlil
 from neardecode_synth.area import Block, measure
 from neardecode_synth.gates import Elaborated, map_to_gates
@@ -106,6 +107,36 @@ def test_a_second_run_synthesises_nothing(monkeypatch):
 def test_a_latch_and_a_black_box_are_errors(kind, parameters, complaint):
     with pytest.raises(SynthesisError, match=complaint):
         map_to_gates(Elaborated(CELL.format(kind, parameters)))
+
+
+class Sleepy(Count):
+    """A counter that says when it is awake."""
+
+    def __init__(self, width):
+        super().__init__(width)
+        self.awake = Signal()
+
+    def elaborate(self, platform):
+        m = super().elaborate(platform)
+        m.d.comb += self.awake.eq(self.o[0] | ~self.o[1])
+        return m
+
+
+class WithGate(Count):
+    def elaborate(self, platform):
+        m = Module()
+        count = Sleepy(self._width)
+        m.submodules.count = Gated(count)
+        m.d.comb += self.o.eq(count.o)
+        return m
+
+
+def test_a_clock_gate_is_counted_apart_and_in_an_fpga_it_is_a_wire():
+    (area,) = measure([Block("gated", lambda: WithGate(8), "WithGate(8)", fpga=True)], None, 1)
+    assert area.sum(lambda gates: gates.clock_gates) == 1
+    assert area.sum(lambda gates: gates.flip_flops) == 8
+    assert area.fpga is not None
+    assert area.fpga.flip_flops == 8
 
 
 def test_a_macro_says_its_bits_its_ports_and_a_range_of_areas():

@@ -1,6 +1,8 @@
 """neardecode area: what blocks cost."""
 
 import os
+import resource
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,12 +11,21 @@ import typer
 
 from neardecode_synth import ecp5, timing
 from neardecode_synth.area import Area, measure
-from neardecode_synth.liberty import INSTALLED, Liberty
+from neardecode_synth.liberty import Liberty
 from neardecode_synth.memories import NODE_NM
+from neardecode_synth.scaling import Factors
 from neardecode_testbench.cli.app import app
 from neardecode_testbench.cli.area_blocks import STANDARD, SWEEPS, Size, measured
 from neardecode_testbench.cli.blocks import BLOCKS
 from neardecode_testbench.cli.errors import InputError
+from neardecode_testbench.cli.libraries import (
+    LibertyOption,
+    NodeOption,
+    ToOption,
+    factors_of,
+    library_of,
+    node_of,
+)
 from neardecode_testbench.cli.output import (
     JsonOption,
     check_pictures,
@@ -26,7 +37,7 @@ from neardecode_testbench.drive.design import write_atomically
 from neardecode_testbench.report.areas import area_tables, sweep_table
 from neardecode_testbench.report.sweep import sweep_picture
 
-__all__ = ["area", "block_results", "library_of"]
+__all__ = ["area", "block_results"]
 
 
 @app.command()
@@ -45,12 +56,9 @@ def area(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="In its place, as TOML; may be repeated."),
     ] = None,
-    liberty: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help=f"Library of cells; by default {INSTALLED} where it is installed."
-        ),
-    ] = None,
+    liberty: LibertyOption = None,
+    liberty_nm: NodeOption = None,
+    to_nm: ToOption = None,
     gates_only: Annotated[
         bool, typer.Option("--gates-only", help="No library, no FPGA, no longest path.")
     ] = False,
@@ -91,6 +99,9 @@ def area(
     if plots and not sweep:
         raise InputError("--plot draws what --sweep measures, which was not asked for")
     check_pictures("--plot", plots)
+    if to_nm is not None and (gates_only or sweep):
+        raise InputError("--to-nm scales what a library says, which was not asked for")
+    factors = factors_of(liberty, liberty_nm, to_nm)
     if sweep and (blocks or config or changes):
         raise InputError("--sweep has blocks and sizes of its own")
     if unknown := [block for block in blocks or () if block not in BLOCKS]:
@@ -104,6 +115,7 @@ def area(
     fpga = False if gates_only or sweep else fpga
     if fpga is not None:
         sizes = [size._replace(fpga=fpga) for size in sizes]
+    begin = time.perf_counter(), _processor_seconds()
     results = block_results(
         sizes,
         library,
@@ -112,21 +124,40 @@ def area(
         if quiet
         else lambda what: console.print(f"synthesising {what}", style="dim"),
     )
+    seconds = time.perf_counter() - begin[0], _processor_seconds() - begin[1]
+    if factors is not None:
+        for size, one in zip(sizes, results, strict=True):
+            _scale(one, factors, size.settings().clock_ghz)
     if sweep:
         _sweep(results, plots, quiet, json)
         return
     if not quiet:
         titled = [(size.title, one) for size, one in zip(sizes, results, strict=True)]
-        for shown in area_tables(titled, library and library.name):
+        for shown in area_tables(titled, library and library.name, to_nm):
             console.print(shown, highlight=False)
-    write_json(json, {"blocks": results, "library": library and library.name})
+        spent = f"{seconds[0]:,.0f} s, {seconds[1]:,.0f} s of processors"
+        console.print(f"{spent}; what was synthesised before is kept", highlight=False)
+    node = None if library is None else node_of(liberty, liberty_nm)
+    found = {"library": library and library.name, "library_nm": node, "scaled_to_nm": to_nm}
+    write_json(json, {"blocks": results, **found})
 
 
-def library_of(path: Path | None) -> Liberty | None:
-    """The library of a file, or the one that is installed, if any."""
-    if path is None and not INSTALLED.exists():
-        return None
-    return Liberty.read(path or INSTALLED)
+def _processor_seconds() -> float:
+    """Of this process and the tools that it ran."""
+    return sum(
+        used.ru_utime + used.ru_stime
+        for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )
+
+
+def _scale(one: dict[str, Any], factors: Factors, clock_ghz: float) -> None:
+    """Adds a block's area and clock at another node, and the clock that it is meant for."""
+    scaled: dict[str, Any] = {"clock_mhz": 1000 * clock_ghz}
+    if um2 := one.get("area_um2"):
+        scaled["area_um2"] = [um2 * factor for factor in factors.area]
+    if path := one.get("longest_path"):
+        scaled["fmax_mhz"] = [path["fmax_mhz"] / factor for factor in reversed(factors.delay)]
+    one["scaled"] = scaled
 
 
 def missing(library: Liberty | None) -> list[str]:

@@ -81,6 +81,7 @@ def token_results(settings: Config, run: TokenRun) -> dict[str, Any]:
         "cycles": cycles,
         "cycles_a_token": a_token,
         "bound_a_token": run.bound,
+        "activation_blocks_a_token": run.activation_blocks,
         "ratio": run.bound / a_token,
         "flash": {
             "utilisation": busy / (cycles * channels),

@@ -2,6 +2,7 @@
 
 from neardecode.config import ConfigError
 from neardecode_synth.area import SynthesisError
+from neardecode_synth.vcd import WavesError
 from neardecode_testbench.drive.stimulus import StorageError, StuckError
 from neardecode_testbench.drive.toolchain import ToolError
 from neardecode_testbench.drive.traffic import TrafficError
@@ -28,6 +29,7 @@ KNOWN_ERRORS = (
     SynthesisError,
     ToolError,
     TrafficError,
+    WavesError,
 )
 
 

@@ -51,6 +51,7 @@ class TokenImage:
         vaults: A vault each, (pages, page_bytes): the KV cache, and in the first one tables.
         kv_map: Where rows lie in every vault.
         weight_beats: Beats of elements that a token reads, of all channels.
+        activation_blocks: Blocks of activations that a token sends to every channel.
     """
 
     program: list[int]
@@ -58,6 +59,7 @@ class TokenImage:
     vaults: list[NDArray[np.uint8]]
     kv_map: KvMap
     weight_beats: int
+    activation_blocks: int
 
 
 @dataclass
@@ -270,6 +272,7 @@ def compile_model(
         [first_vault, *others],
         kv_map,
         channels.beats,
+        sum(step["blocks"] * step["times"] for step in program if "blocks" in step),
     )
 
 

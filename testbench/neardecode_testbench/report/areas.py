@@ -9,13 +9,14 @@ __all__ = ["area_tables", "sweep_table"]
 
 
 def area_tables(
-    blocks: Sequence[tuple[str, Mapping[str, Any]]], library: str | None
+    blocks: Sequence[tuple[str, Mapping[str, Any]]], library: str | None, to_nm: int | None = None
 ) -> Iterator[Table | str]:
     """Tables and lines, from the widest view to the units of each block.
 
     Args:
         blocks: A title and what JSON says of each.
         library: What the library of cells calls itself, if there is one.
+        to_nm: The node that areas and clocks are scaled to.
     """
     table = _table("Gates, memories, library", "block")
     for column in ("logic kGE", "kGE", "SRAM kbit", "mm2", "Fmax MHz"):
@@ -33,6 +34,8 @@ def area_tables(
     yield table
     if library is not None:
         yield f"mm2 and Fmax: {library}, without wires and without SRAM"
+    if to_nm is not None:
+        yield _scaled_table(blocks, to_nm)
     if placed := [(title, one) for title, one in blocks if "luts" in one]:
         yield _fpga_table(placed)
     for title, one in blocks:
@@ -82,6 +85,29 @@ def _fpga_table(blocks: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:
             _cell(one.get("ecp5_fmax_mhz"), ",.0f"),
         )
     return table
+
+
+def _scaled_table(blocks: Sequence[tuple[str, Mapping[str, Any]]], to_nm: int) -> Table:
+    table = _table(f"Scaled to {to_nm} nm by published rules, gates alone", "block")
+    for column in ("mm2", "Fmax MHz", "its clock, MHz", "reached"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for title, one in blocks:
+        scaled = one["scaled"]
+        area, fmax = scaled.get("area_um2"), scaled.get("fmax_mhz")
+        table.add_row(
+            title,
+            f"{area[0] / 1e6:,.4f} - {area[1] / 1e6:,.4f}" if area else "-",
+            f"{fmax[0]:,.0f} - {fmax[1]:,.0f}" if fmax else "-",
+            _cell(scaled["clock_mhz"], ",.0f"),
+            _reached(scaled["clock_mhz"], fmax) if fmax else "-",
+        )
+    return table
+
+
+def _reached(clock: float, fmax: Sequence[float]) -> str:
+    if fmax[0] >= clock:
+        return "yes"
+    return "at best" if fmax[1] >= clock else "no"
 
 
 def _parts_table(title: str, parts: Sequence[Mapping[str, Any]]) -> Table:

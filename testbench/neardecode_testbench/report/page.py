@@ -4,21 +4,34 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
+from neardecode_testbench.report.energies import ENDS, logic_note
 from neardecode_testbench.report.sweep import sweep_picture
 
 __all__ = ["areas_section", "energy_section", "page", "run_section", "sweeps_section"]
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem;
-  color: #1b1f24; background: #fff; }
+:root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --line: #d8dee4; --head: #8c959f;
+  --note: #57606a; --low: #9ec5e8; --range: #2f6fab; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --paper: #0d1117; --line: #30363d;
+  --head: #6e7681; --note: #9198a1; --low: #2f6fab; --range: #79b8ff; } }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem;
+  color: var(--ink); background: var(--paper); }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
-table { border-collapse: collapse; margin: 0.8rem 0; display: block; overflow-x: auto; }
-th, td { padding: 0.25rem 0.7rem; border-bottom: 1px solid #d8dee4; text-align: right;
-  font-variant-numeric: tabular-nums; }
-th:first-child, td:first-child { text-align: left; }
-th { border-bottom: 2px solid #8c959f; }
+h2, td:first-child { overflow-wrap: anywhere; }
+div.wide { overflow-x: auto; }
+table { border-collapse: collapse; margin: 0.8rem 0; }
+th, td { padding: 0.25rem 0.7rem; border-bottom: 1px solid var(--line); text-align: right;
+  font-variant-numeric: tabular-nums; vertical-align: top; }
+td { white-space: nowrap; }
+th:first-child, td:first-child, td[data-key="stalls"] { text-align: left; white-space: normal; }
+td:first-child { min-width: 9rem; }
+td[data-key="stalls"] { min-width: 16rem; }
+th { border-bottom: 2px solid var(--head); vertical-align: bottom; }
+figure { margin: 0.8rem 0; background: #fff; color: #1b1f24; border-radius: 4px; }
 svg { max-width: 100%; height: auto; }
-p.note { color: #57606a; }
+p.note { color: var(--note); }
+.bar { display: block; width: 12rem; height: 0.7rem; margin-top: 0.4rem; }
+.bar rect { fill: var(--low); } .bar line { stroke: var(--range); stroke-width: 3; }
 """
 
 
@@ -64,6 +77,27 @@ def areas_section(areas: dict[str, Any]) -> str:
         if areas.get("library")
         else "</p>\n",
     ]
+    if (node := areas.get("scaled_to_nm")) is not None:
+        sections += [
+            f"<h2>Scaled to {node} nm</h2>\n",
+            _table(
+                "scaled",
+                ["block", "um2", "Fmax, MHz", "its clock, MHz"],
+                [
+                    (
+                        _title(block),
+                        [
+                            ("area_um2", _range(block["scaled"].get("area_um2"))),
+                            ("fmax_mhz", _range(block["scaled"].get("fmax_mhz"))),
+                            ("clock_mhz", _number(block["scaled"]["clock_mhz"], ",.0f")),
+                        ],
+                    )
+                    for block in areas["blocks"]
+                ],
+            ),
+            '<p class="note">Gates alone, by published rules, from the least to the most that'
+            " they say.</p>\n",
+        ]
     for block in areas["blocks"]:
         if parts := block.get("parts"):
             sections += [
@@ -128,13 +162,47 @@ def run_section(run: dict[str, Any]) -> str:
 def energy_section(energy: dict[str, Any]) -> str:
     """The energy of a token, as `neardecode energy --json` wrote it."""
     parts = [*energy["components"].items(), ("all", energy["energy_a_token"])]
-    return "<h2>Energy of a token, microjoules</h2>\n" + _table(
+    most = max(part["high"] for _, part in parts)
+    text = "<h2>Energy of a token, microjoules</h2>\n" + _table(
         "energy",
         ["component", "low", "middle", "high"],
-        [
-            (name, [(key, f"{part[key] * 1e6:,.3f}") for key in ("low", "middle", "high")])
-            for name, part in parts
-        ],
+        [(name, [(key, f"{part[key] * 1e6:,.3f}") for key in ENDS]) for name, part in parts],
+        [_bar(*(part[key] / most for key in ENDS)) for _, part in parts],
+    )
+    if (found := energy.get("activity")) is None:
+        return text
+    return (
+        text
+        + f'<p class="note">{escape(logic_note(found))}</p>\n'
+        + "<h2>Logic, pJ a cycle</h2>\n"
+        + _table(
+            "logic",
+            ["unit", "instances", "changes", *ENDS],
+            [
+                (
+                    unit["name"],
+                    [
+                        ("instances", _number(unit["instances"], ",d")),
+                        ("toggles", _number(unit["toggles_a_cycle"], ",.0f")),
+                        *(
+                            (key, _number(sum(kind[key] for kind in kinds.values()), ",.1f"))
+                            for key in ENDS
+                        ),
+                    ],
+                )
+                for unit in found["units"]
+                if (kinds := unit["picojoules_a_cycle"])
+            ],
+        )
+    )
+
+
+def _bar(low: float, middle: float, high: float) -> str:
+    """A range as a bar up to its middle and a line over all of it; ends as shares of the most."""
+    return (
+        '<svg class="bar" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect width="{100 * middle:.2f}" height="6"/>'
+        f'<line x1="{100 * low:.2f}" x2="{100 * high:.2f}" y1="3" y2="3"/></svg>'
     )
 
 
@@ -147,21 +215,36 @@ def _number(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
+def _range(ends: Sequence[float] | None) -> str:
+    return "" if ends is None else f"{ends[0]:,.0f} to {ends[1]:,.0f}"
+
+
 def _table(
-    name: str, heads: Sequence[str], rows: Sequence[tuple[str, Sequence[tuple[str, str]]]]
+    name: str,
+    heads: Sequence[str],
+    rows: Sequence[tuple[str, Sequence[tuple[str, str]]]],
+    drawings: Sequence[str] = (),
 ) -> str:
-    """A table whose cells say what they are of, for programs that read the page."""
-    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
+    """A table whose cells say what they are of, for programs that read the page.
+
+    Args:
+        name: Its id.
+        heads: Of its columns.
+        rows: What each is of, and its cells with what they are.
+        drawings: HTML behind each row, or none.
+    """
+    head = "".join(f"<th>{escape(text)}</th>" for text in heads) + "<th></th>" * bool(drawings)
     body = "".join(
         f'<tr data-of="{escape(of)}"><td>{escape(of)}</td>'
         + "".join(f'<td data-key="{escape(key)}">{escape(text)}</td>' for key, text in cells)
+        + "".join(f"<td>{drawing}</td>" for drawing in drawings[place : place + 1])
         + "</tr>\n"
-        for of, cells in rows
+        for place, (of, cells) in enumerate(rows)
     )
-    return f'<table id="{name}">\n<tr>{head}</tr>\n{body}</table>\n'
+    return f'<div class="wide"><table id="{name}">\n<tr>{head}</tr>\n{body}</table></div>\n'
 
 
 def _svg(picture: bytes) -> str:
     """The drawing without the prologue of a file of its own."""
     text = picture.decode()
-    return text[text.index("<svg") :]
+    return f"<figure>{text[text.index('<svg') :]}</figure>\n"

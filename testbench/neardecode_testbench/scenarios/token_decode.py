@@ -49,6 +49,7 @@ class TokenRun:
         first_mismatch: Where the first of them was.
         cycles: Of all steps.
         bound: Cycles a token in which its weights cross the buses of the channels.
+        activation_blocks: Blocks of activations that a token sends to every channel.
         flags: What the chip says at the end: clamped values, pages that could not be read.
         blocks: For each block its busy cycles and its stalls by cause.
         events: For each block its events.
@@ -61,6 +62,7 @@ class TokenRun:
     first_mismatch: str | None = None
     cycles: int = 0
     bound: float = 0.0
+    activation_blocks: int = 0
     flags: dict[str, int] = field(default_factory=dict)
     blocks: dict[str, dict] = field(default_factory=dict)
     events: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -107,6 +109,7 @@ class TokenDecode:
         self._load(step)
         beats = max(image.weight_beats for image in self._images)
         run = TokenRun([], bound=beats / config.flash.channels / config.utilisation_bound)
+        run.activation_blocks = sum(image.activation_blocks for image in self._images)
         state = IntegerState(shape)
         fed = list(self.prompt)
         while len(run.tokens) < self.count:
