@@ -5,10 +5,11 @@ import pytest
 from neardecode.flash.admin.logs import ErrorEntry, ErrorKind
 from neardecode.flash.admin.register_map import SMART_BYTES
 from neardecode.flash.status import AdminStatus, Opcode, PacketType, ReadStatus, WriteStatus
+from neardecode.lib.page import PageRequest
 from neardecode_testbench.devices.controller_bench import ControllerBench
 from neardecode_testbench.drive.backends import simulate
 from neardecode_testbench.drive.design import Design
-from neardecode_testbench.drive.stimulus import Probe, StuckError
+from neardecode_testbench.drive.stimulus import Play, Probe, Sink, Source, StuckError
 from neardecode_testbench.scenarios.blocks.admin_model import (
     Command,
     read_register,
@@ -17,14 +18,16 @@ from neardecode_testbench.scenarios.blocks.admin_model import (
 )
 from neardecode_testbench.scenarios.flash.host_port import HostPort, Issued
 from neardecode_testbench.scenarios.flash.soak import VARIANTS
+from neardecode_testbench.scenarios.packing import Packer
 
 CONFIG = VARIANTS["correction"].config
 FLASH = CONFIG.flash
 END = FLASH.pages * FLASH.page_bytes
-COOL, SHUTDOWN = 2 * 50, 2 * 126
+COOL, SEVERE, SHUTDOWN = 2 * 50, 2 * 110, 2 * 126
 """Half degrees above 0 C."""
 ADMIN = PacketType.ADMIN.value
-BUCC, BUCSTS, TMON, MAXPEC, AVGPEC, REDCAP = 0x00C, 0x010, 0x018, 0x144, 0x148, 0x14C
+BUCC, BUCSTS, BUCR, TMON, MAXPEC, AVGPEC, REDCAP = 0x00C, 0x010, 0x014, 0x018, 0x144, 0x148, 0x14C
+WARM_RESET = 0x484246 << 8 | 2
 ICAUSE, IENABLE = 0x204, 0x208
 THRESHOLD, READ_LIMIT, MARK_BAD = 1, 2, 0x10
 HOST_LEVELS = 0b10 << 6
@@ -220,6 +223,90 @@ def test_a_shutdown_by_heat_answers_what_is_under_way_and_takes_nothing_until_po
         return pins
 
     assert host(scenario) == [1, 1, 1, 1]
+
+
+def test_what_is_in_flight_is_answered_before_it_has_cooled():
+    def scenario(port):
+        port.enable()
+        pages = [page_at(0, 0, number) for number in range(3)]
+        answers = port.play_hot([port.page_write(page, words_of(page)) for page in pages], SEVERE)
+        told = [(answer.status, answer.info) for answer in answers[1]]
+        port.levels["temperature"] = COOL
+        port.wait(20)
+        write_well(port, *pages[1:])
+        assert [port.read(page).words for page in pages] == [words_of(page) for page in pages]
+        return told
+
+    # The first one is being programmed, the others wait for its bank.
+    blocked = (WriteStatus.BLOCKED.value, 1)
+    assert host(scenario) == [(0, 0), blocked, blocked]
+
+
+def test_a_secure_erase_ends_although_it_is_too_hot():
+    def scenario(port):
+        port.enable()
+        write_well(port, 0)
+        command = erase(1)
+        issued = Issued(command.address, payload=tuple(command.data), user=command.user)
+        answers = port.play_hot([issued], SEVERE)[1]
+        port.levels["temperature"] = COOL
+        port.wait(20)
+        return answers[0].status, port.read(0).status
+
+    assert host(scenario) == (AdminStatus.OK.value, ReadStatus.ERASED.value)
+
+
+def test_a_channel_that_is_too_hot_is_not_ready():
+    def scenario(port):
+        port.enable()
+        for _ in range(16):
+            port.play([Issued(END)])
+        # Taken before it was hot, done after.
+        log = Issued(ERRORS, 16, user=ADMIN)
+        status = read_register(True, BUCSTS)
+        issued = Issued(status.address, user=status.user)
+        before = port.play([issued])[0][0].words[0]
+        answers = port.play_hot((), SEVERE, [log, issued])[0]
+        return before, answers[1].words[0]
+
+    assert host(scenario) == (1, 0)
+
+
+def test_the_slice_waits_until_it_has_cooled():
+    def scenario(port):
+        port.enable()
+        write_well(port, 0)
+        port.levels["temperature"] = SEVERE
+        port.wait(10)
+        layout = PageRequest((FLASH.pages - 1).bit_length())
+        request = Packer(layout).pack({"address": 0, "pages": 1, "fresh": 0, "tag": 0})
+        play = {"storages": port.storages, "limit": 2000}
+        port.step(Play([Source("requests", [request])], **play, levels=port.levels, trailing=900))
+        port.levels["temperature"] = COOL
+        outcome = port.step(
+            Play(sinks=[Sink("beats", FLASH.page_beats)], **play, levels=port.levels)
+        )
+        return outcome.sinks["beats"].cycles[0] - outcome.start
+
+    assert host(scenario) > CONFIG.sense_cycles
+
+
+def test_a_reset_ends_although_pages_wait_for_their_bank():
+    def scenario(port):
+        port.enable()
+        pages = [page_at(0, 0, number) for number in range(3)]
+        reset = write_register(True, BUCR, WARM_RESET)
+        commands = [port.page_write(page, words_of(page)) for page in pages]
+        commands.append(Issued(reset.address, payload=tuple(reset.data), user=reset.user))
+        answers = port.play((), commands)[1]
+        port.wait(50)
+        after = port.read(pages[0]).status
+        port.enable()
+        assert port.read(pages[0]).words == words_of(pages[0])
+        return [answer.status for answer in answers], after
+
+    blocked = WriteStatus.BLOCKED.value
+    assert host(scenario) == ([0, blocked, blocked, 0], ReadStatus.NOT_ENABLED.value)
 
 
 def test_light_throttling_is_slower_and_right():

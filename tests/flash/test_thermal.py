@@ -67,14 +67,14 @@ def test_after_reset_all_is_normal():
     }
 
 
-def test_light_throttling_begins_above_its_threshold_and_ends_below_release():
-    temperatures = (LIGHT_AT, LIGHT_AT + 1, LIGHT_AT, RELEASE, RELEASE - 1, LIGHT_AT)
+def test_light_throttling_begins_at_its_threshold_and_ends_at_release():
+    temperatures = (LIGHT_AT - 1, LIGHT_AT, LIGHT_AT - 1, RELEASE + 1, RELEASE, LIGHT_AT - 1)
     assert modes(*temperatures) == [NORMAL, LIGHT, LIGHT, LIGHT, NORMAL, NORMAL]
 
 
-def test_severe_throttling_begins_above_its_threshold_and_ends_the_hysteresis_below():
-    temperatures = (LIGHT_AT + 1, SEVERE_AT, SEVERE_AT + 1, SEVERE_AT, SEVERE_AT - HYSTERESIS + 1)
-    assert modes(*temperatures, SEVERE_AT - HYSTERESIS, SEVERE_AT) == [
+def test_severe_throttling_begins_at_its_threshold_and_ends_the_hysteresis_below():
+    temperatures = (LIGHT_AT, SEVERE_AT - 1, SEVERE_AT, SEVERE_AT - 1, SEVERE_AT - HYSTERESIS + 1)
+    assert modes(*temperatures, SEVERE_AT - HYSTERESIS, SEVERE_AT - 1) == [
         *(LIGHT, LIGHT, SEVERE, SEVERE, SEVERE),
         *(LIGHT, LIGHT),
     ]
@@ -86,9 +86,9 @@ def test_severe_throttling_can_begin_and_end_without_light():
     assert modes(off, SEVERE_AT + 1, SEVERE_AT - HYSTERESIS) == [NORMAL, SEVERE, NORMAL]
 
 
-def test_shutdown_begins_above_its_temperature_and_only_a_reset_ends_it():
+def test_shutdown_begins_at_its_temperature_and_only_a_reset_ends_it():
     cool = {"temperature": 0, "light_enabled": 0, "severe_enabled": 0, "clear_cattrip": 1}
-    seen = run(SHUTDOWN_AT, SHUTDOWN_AT + 1, cool, {}, {}, {"reset": 1}, {"clear_cattrip": 0})
+    seen = run(SHUTDOWN_AT - 1, SHUTDOWN_AT, cool, {}, {}, {"reset": 1}, {"clear_cattrip": 0})
     assert [each["mode"] for each in seen[1:]] == [SEVERE, *[SHUTDOWN] * 4, NORMAL, NORMAL]
     assert [each["link_error"] for each in seen[1:]] == [0, 1, 1, 1, 1, 0, 0]
     assert [each["cattrip"] for each in seen[1:]] == [1, 1, 1, 1, 1, 0, 0]
@@ -97,7 +97,7 @@ def test_shutdown_begins_above_its_temperature_and_only_a_reset_ends_it():
 
 def test_shutdown_needs_no_throttling_enabled():
     off = {"light_enabled": 0, "severe_enabled": 0}
-    assert modes(off, SHUTDOWN_AT, SHUTDOWN_AT + 1) == [NORMAL, NORMAL, SHUTDOWN]
+    assert modes(off, SHUTDOWN_AT - 1, SHUTDOWN_AT) == [NORMAL, NORMAL, SHUTDOWN]
 
 
 def test_what_is_disabled_ends():
@@ -136,11 +136,11 @@ def rule(cycles):
     mode = NORMAL
     for cycle in cycles:
         heat = cycle["temperature"]
-        warm = cycle["light_enabled"] and heat > BASE + cycle["light"]
-        hold = cycle["light_enabled"] and heat >= BASE + cycle["release"]
-        trip = cycle["severe_enabled"] and heat > BASE + cycle["severe"]
+        warm = cycle["light_enabled"] and heat >= BASE + cycle["light"]
+        hold = cycle["light_enabled"] and heat > BASE + cycle["release"]
+        trip = cycle["severe_enabled"] and heat >= BASE + cycle["severe"]
         keep = cycle["severe_enabled"] and heat > BASE + cycle["severe"] - HYSTERESIS
-        if mode == SHUTDOWN or heat > SHUTDOWN_AT:
+        if mode == SHUTDOWN or heat >= SHUTDOWN_AT:
             mode = SHUTDOWN
         elif trip or (mode == SEVERE and keep):
             mode = SEVERE
@@ -203,24 +203,24 @@ def test_the_proof_is_about_modes_that_are_reached():
 
 def not_trip(governor):
     heat = governor.temperature
-    return (heat <= BASE + governor.severe) & (heat <= SHUTDOWN_AT)
+    return (heat < BASE + governor.severe) & (heat < SHUTDOWN_AT)
 
 
 def normal_one_cycle_longer(governor, m):
     warm = Signal()
-    m.d.sync += warm.eq(governor.light_enabled & (governor.temperature > BASE + governor.light))
+    m.d.sync += warm.eq(governor.light_enabled & (governor.temperature >= BASE + governor.light))
     with m.If((governor.mode == NORMAL) & ~warm & not_trip(governor)):
         m.d.sync += governor.mode.eq(NORMAL)
 
 
 def light_without_hysteresis(governor, m):
-    cool = governor.temperature <= BASE + governor.light
+    cool = governor.temperature < BASE + governor.light
     with m.If((governor.mode == LIGHT) & cool & not_trip(governor)):
         m.d.sync += governor.mode.eq(NORMAL)
 
 
 def severe_without_hysteresis(governor, m):
-    with m.If((governor.mode == SEVERE) & (governor.temperature <= BASE + governor.severe)):
+    with m.If((governor.mode == SEVERE) & (governor.temperature < BASE + governor.severe)):
         m.d.sync += governor.mode.eq(LIGHT)
 
 
@@ -249,8 +249,8 @@ def permits_too_often(governor, m):
 @pytest.mark.parametrize(
     ("bug", "message"),
     [
-        (normal_one_cycle_longer, "never normal above the light threshold"),
-        (light_without_hysteresis, "light ends below release only"),
+        (normal_one_cycle_longer, "never normal from the light threshold on"),
+        (light_without_hysteresis, "light ends at release only"),
         (severe_without_hysteresis, "severe ends when it has cooled"),
         (restarts_when_cold, "a shutdown stays"),
         (no_pin_when_shut_down, "the pin is high when severe or worse"),

@@ -321,13 +321,14 @@ class ChannelController(wiring.Component):
 
         # Heat, start and reset.
         started = Signal()
+        ready = Signal()
         resetting = Signal()
         idle = Signal()
         m.d.comb += [
             started.eq(blocks.ready & lanes.done),
-            front.pages.valid.eq(expander.pages.valid & started),
+            front.pages.valid.eq(expander.pages.valid & started & ~governor.halt),
             front.pages.payload.eq(expander.pages.payload),
-            expander.pages.ready.eq(front.pages.ready & started),
+            expander.pages.ready.eq(front.pages.ready & started & ~governor.halt),
             governor.temperature.eq(self.temperature),
             *(
                 getattr(governor, name).eq(getattr(admin, name))
@@ -342,14 +343,11 @@ class ChannelController(wiring.Component):
             warm_reset.eq(resetting & idle),
             path.halt.eq(governor.halt | resetting),
             front.open.eq(
-                started
-                & ~resetting
-                & ~admin.reset
-                & ~governor.halt
-                & (reads.level + writes.level < admin.outstanding_limit)
+                ready & ~admin.reset & (reads.level + writes.level < admin.outstanding_limit)
             ),
-            admin.io_ready.eq(started & ~resetting),
-            admin.scratchpad_ready.eq(started & ~resetting),
+            ready.eq(started & ~resetting & ~governor.halt),
+            admin.io_ready.eq(ready),
+            admin.scratchpad_ready.eq(ready),
             admin.fatal.eq(lanes.failed),
             admin.light_status.eq(governor.light_status),
             admin.cattrip_status.eq(governor.cattrip_status),

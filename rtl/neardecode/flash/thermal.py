@@ -27,9 +27,9 @@ class ThermalMode(enum.Enum, shape=2):
 class ThermalGovernor(wiring.Component):
     """Chooses the mode by the temperature, with hysteresis.
 
-    Light throttling begins above ``light`` and ends below ``release``; severe throttling begins
-    above ``severe`` and ends ``hysteresis`` below it, into light throttling unless it is cold
-    enough to do without or that is disabled; above ``shutdown`` the channel is shut down. To
+    Light throttling begins at ``light`` and ends at ``release``; severe throttling begins at
+    ``severe`` and ends ``hysteresis`` below it, into light throttling unless it is cold enough to
+    do without or that is disabled; at ``shutdown`` the channel is shut down. To
     disable a threshold ends the mode that it began. While throttled a sense may begin in one cycle
     of ``light_period``.
 
@@ -115,13 +115,13 @@ class ThermalGovernor(wiring.Component):
         warm = Signal()
         mode = self.mode
         m.d.comb += [
-            warm.eq(self.light_enabled & (self.temperature > BASE + self.light)),
-            mild.eq(~self.light_enabled | (self.temperature < BASE + self.release)),
-            severe.eq(self.severe_enabled & (self.temperature > BASE + self.severe)),
+            warm.eq(self.light_enabled & (self.temperature >= BASE + self.light)),
+            mild.eq(~self.light_enabled | (self.temperature <= BASE + self.release)),
+            severe.eq(self.severe_enabled & (self.temperature >= BASE + self.severe)),
             cooled.eq(
                 ~self.severe_enabled | (self.temperature <= BASE - self._hysteresis + self.severe)
             ),
-            hot.eq(self.temperature > self._shutdown),
+            hot.eq(self.temperature >= self._shutdown),
         ]
         with m.If((mode == ThermalMode.SHUTDOWN) | hot):
             m.d.sync += mode.eq(ThermalMode.SHUTDOWN)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
@@ -17,15 +17,19 @@ ENTRIES = 1 << 12
 """More than the decisions of a round."""
 ENTRY_BYTES = 16
 CYCLE_BITS = 48
+CHECKED, BEGUN = 1, 2
 
 
 @dataclass(frozen=True)
 class Decision:
     """What was decided on a command or on a unit.
 
+    A unit that neither was checked for a command nor begun came to an end, or its program failed.
+
     Attributes:
         cycle: When, counted from reset.
-        checked: A command was checked; otherwise a unit came to an end, or its program failed.
+        checked: A command was checked.
+        begun: A bank begins to work for the unit.
         unit: Which unit.
         joins, opens: The command's data goes to that unit, and is its first.
         ended: The unit's fate is known.
@@ -34,6 +38,7 @@ class Decision:
 
     cycle: int
     checked: bool
+    begun: bool
     unit: int
     joins: bool
     opens: bool
@@ -61,7 +66,7 @@ class DecisionLogger(wiring.Component):
         super().__init__({"decisions": Out(port)})
 
     def elaborate(self, platform) -> Module:
-        """An entry where a command is checked, a program has failed, or a unit ends."""
+        """An entry where a command is checked, a unit is begun or ends, or its program failed."""
         m = Module()
         control, log = self._control, self.decisions
         accepted, step = control.gatherer.accepted, control.steps.step
@@ -70,7 +75,7 @@ class DecisionLogger(wiring.Component):
         place, now = Signal(range(ENTRIES)), Signal(CYCLE_BITS)
         m.d.sync += now.eq(now + 1)
         m.d.comb += [
-            log.valid.eq(checked | step.decided | failed),
+            log.valid.eq(checked | step.start | step.decided | failed),
             log.write.eq(1),
             log.address.eq(place),
         ]
@@ -78,18 +83,28 @@ class DecisionLogger(wiring.Component):
             m.d.sync += place.eq(place + 1)
         with m.If(checked):
             m.d.comb += log.write_data.eq(
-                _entry(now, 1, control.gatherer.unit, accepted.joins, accepted.opens, 0, accepted)
+                _entry(
+                    now, CHECKED, control.gatherer.unit, accepted.joins, accepted.opens, 0, accepted
+                )
             )
         with m.Else():
             m.d.comb += log.write_data.eq(
-                _entry(now, 0, control.visited, 0, 0, step.decided, step.fate)
+                _entry(
+                    now,
+                    Mux(step.start, BEGUN, 0),
+                    control.visited,
+                    0,
+                    0,
+                    step.decided,
+                    step.fate,
+                )
             )
         return m
 
 
-def _entry(now, checked, unit, joins, opens, ended, fate) -> Value:
+def _entry(now, what, unit, joins, opens, ended, fate) -> Value:
     """An entry's bits: a byte a field, the first one never zero; the cycle last."""
-    parts = (1, checked, unit, joins, opens, ended, fate.status, fate.info)
+    parts = (1, what, unit, joins, opens, ended, fate.status, fate.info)
     byte = [Value.cast(part) for part in parts]
     return Cat(*(Cat(part, Const(0, 8 - len(part))) for part in byte), now)
 
@@ -113,7 +128,8 @@ class WriteLog:
             decisions.append(
                 Decision(
                     cycle=int.from_bytes(entry[8:].tobytes(), "little"),
-                    checked=bool(fields[1]),
+                    checked=fields[1] == CHECKED,
+                    begun=fields[1] == BEGUN,
                     unit=fields[2],
                     joins=bool(fields[3]),
                     opens=bool(fields[4]),

@@ -217,7 +217,7 @@ def _mmio(config: Flash, host: Host, grades: int) -> tuple[Register, ...]:
         _dword(0x144, "MAXPEC", _live("MAXPEC", 0, 32)),
         _dword(0x148, "AVGPEC", _live("AVGPEC", 0, 32)),
         _dword(0x14C, "REDCAP", _live("REDCAP", 0, 1)),
-        # In half degrees above 60 C: released at 85, light from 95, severe from 105.
+        # In half degrees above 60 C: released at 85, light from 95 on, severe from 105 on.
         _dword(
             0x150,
             "TTTEMP",

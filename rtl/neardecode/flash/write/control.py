@@ -49,7 +49,7 @@ class WriteControl(wiring.Component):
         opens: In(stream of `WriteOpen`). Accepted when it has been checked.
         unit_limit: In. Most units in use.
         gather_cycles: In(32). Time limit of a unit, from its first command on.
-        halt: In(1). Nothing starts, and units that still gather end.
+        halt: In(1). Pages that were not begun end.
         check, checked: Out(`BlockAddress`), In(`BlockState`). A look-up, answered a cycle later.
         update: Out(`BlockUpdate`).
         replace: Out(`BlockAddress`). A block is bad.
@@ -332,8 +332,7 @@ class WriteControl(wiring.Component):
             with m.If(step.doom & (later & gathering)[unit]):
                 m.d.sync += [
                     self._states[unit].eq(UnitState.ENDED),
-                    self._fates[unit].status.eq(WriteStatus.ORDER.value),
-                    self._fates[unit].info.eq(step.doom_info),
+                    self._fates[unit].eq(step.doom_fate),
                 ]
 
     def _add_check(self, m: Module, opening: Signal) -> None:

@@ -61,8 +61,8 @@ class WritePath(wiring.Component):
         read, read_data: In(`UnitRead`), Out. A beat of a unit's buffer, in the next cycle only.
         unit_limit: In. Most units in use.
         gather_cycles: In(32). Time limit of a page, from its first command on.
-        halt: In(1). Nothing starts, and units that still gather end with
-            `WriteStatus.BLOCKED`; what is under way ends.
+        halt: In(1). Pages that were not begun end with `WriteStatus.BLOCKED`, complete or not;
+            what is under way comes to its end, a secure erase too.
         check, checked: Out(`BlockAddress`), In(`BlockState`). A look-up in the block table,
             answered a cycle later.
         update: Out(`BlockUpdate`). Seen by look-ups from the next cycle on.

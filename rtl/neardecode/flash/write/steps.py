@@ -55,7 +55,7 @@ class UnitStep(data.StructLayout):
     Fields:
         moves, state: Its next state.
         decided, fate: Its fate is known.
-        doom, doom_info: Later pages of its block end with `WriteStatus.ORDER`.
+        doom, doom_fate: Later pages of its block that were not begun end, and how.
         look_up, turn: Its block's record is wanted, and for what.
         seen: The end of its operation was taken note of.
         update, back, failed: The block's next page becomes that of the unit (``back``) or 0, and
@@ -74,7 +74,7 @@ class UnitStep(data.StructLayout):
                 **{strobe: unsigned(1) for strobe in strobes},
                 "state": UnitState,
                 "fate": Fate(),
-                "doom_info": unsigned(3),
+                "doom_fate": Fate(),
                 "turn": Turn,
                 "events": WriteEvents(),
             }
@@ -89,7 +89,7 @@ class UnitSteps(wiring.Component):
     Members:
         turn: In(`Turn`). In which turn; no step in those of others.
         facts: In(`UnitFacts`).
-        halt: In(1). Nothing starts.
+        halt: In(1). No page is begun.
         erase_only: In(1). Blocks are erased, no pages programmed.
         starting, preparing, copying, answering: In(1). That is busy with another unit.
         retired: In. What the record says of the block, or the replacement.
@@ -138,23 +138,24 @@ class UnitSteps(wiring.Component):
     def _move(self, m: Module, state: UnitState) -> None:
         m.d.comb += [self.step.moves.eq(1), self.step.state.eq(state)]
 
-    def _decide(self, m: Module, status: WriteStatus, info: ValueLike = 0, later: int = 0) -> None:
-        """The fate, and the information for later pages of the block where they share it."""
+    def _doom(self, m: Module, status: WriteStatus, info: int) -> None:
+        m.d.comb += [
+            self.step.doom.eq(1),
+            self.step.doom_fate.status.eq(status.value),
+            self.step.doom_fate.info.eq(info),
+        ]
+
+    def _end(self, m: Module, status: WriteStatus, info: ValueLike = 0) -> None:
+        self._move(m, UnitState.ENDED)
         m.d.comb += [
             self.step.decided.eq(1),
             self.step.fate.status.eq(status.value),
             self.step.fate.info.eq(info),
-            self.step.doom.eq(later != 0),
-            self.step.doom_info.eq(later),
         ]
-
-    def _end(self, m: Module, status: WriteStatus, info: ValueLike = 0, later: int = 0) -> None:
-        self._move(m, UnitState.ENDED)
-        self._decide(m, status, info, later)
 
     def _give_up(self, m: Module, status: WriteStatus, info: int = 0) -> None:
         """The host has to begin the page again."""
-        self._end(m, status, info, later=1)
+        self._end(m, status, info)
         m.d.comb += [self.step.update.eq(1), self.step.back.eq(1)]
 
     def _look_up(self, m: Module, turn: Turn) -> None:
@@ -162,16 +163,19 @@ class UnitSteps(wiring.Component):
 
     def _add_visit(self, m: Module) -> None:
         facts, step = self.facts, self.step
-        may_start = ~self.halt & ~self.starting & facts.bank_free
+        may_start = ~self.starting & facts.bank_free
         with m.Switch(facts.state):
             with m.Case(UnitState.GATHERING):
-                with m.If(facts.complete):
+                # 9.2: whatever is in flight is answered before it has cooled, by 9 if need be.
+                with m.If(self.halt):
+                    self._give_up(m, WriteStatus.BLOCKED, 1)
+                    self._doom(m, WriteStatus.BLOCKED, 1)
+                with m.Elif(facts.complete):
                     m.d.comb += step.look_up.eq(may_start & facts.first)
                     m.d.comb += step.turn.eq(Turn.START)
-                with m.Elif(self.halt):
-                    self._give_up(m, WriteStatus.BLOCKED, 1)
                 with m.Elif(facts.overdue):
                     self._give_up(m, WriteStatus.TIMEOUT)
+                    self._doom(m, WriteStatus.ORDER, 1)
                     m.d.comb += step.events.timeouts.eq(1)
             with m.Case(UnitState.STARTING), m.If(may_start):
                 self._look_up(m, Turn.START)
@@ -196,9 +200,8 @@ class UnitSteps(wiring.Component):
                 with m.If(facts.failed):
                     # Its commands are answered when the block has been replaced.
                     self._move(m, UnitState.PROGRAM_FAILED)
+                    self._doom(m, WriteStatus.ORDER, 2)
                     m.d.comb += [
-                        step.doom.eq(1),
-                        step.doom_info.eq(2),
                         step.update.eq(1),
                         step.failed.eq(1),
                         step.events.program_failures.eq(1),
@@ -221,13 +224,15 @@ class UnitSteps(wiring.Component):
             m.d.comb += self.step.start.eq(1)
         with m.If(self.retired != 0):
             # The whole bank was retired since, or a secure erase comes to a retired block.
-            self._end(m, WriteStatus.RETIRED, self.retired, later=2)
+            self._end(m, WriteStatus.RETIRED, self.retired)
+            self._doom(m, WriteStatus.ORDER, 2)
             m.d.comb += self.step.reopen.eq(restarting)
 
     def _add_restore(self, m: Module) -> None:
         erasing = self.facts.state == UnitState.ERASE_FAILED
         with m.If(self.retired != 0):
-            self._end(m, WriteStatus.RETIRED, self.retired, later=2)
+            self._end(m, WriteStatus.RETIRED, self.retired)
+            self._doom(m, WriteStatus.ORDER, 2)
             # After a program it was reopened when that failed.
             m.d.comb += self.step.reopen.eq(erasing)
         with m.Elif(erasing):

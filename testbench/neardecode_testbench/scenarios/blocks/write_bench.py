@@ -585,7 +585,7 @@ class WriteBench:
         model = self.model
         work, unit = self._take_end(bank, erase=False, failed=failed), self._operating(bank)
         if failed:
-            model.doom(unit, 2)
+            model.doom(unit, (WriteStatus.ORDER.value, 2))
             self._failed_units.append(unit)
             return (*model.block_of(unit.page), 0, 1)
         self.flash[bank, work.row] = work.beats
@@ -595,10 +595,10 @@ class WriteBench:
     def _gave_up(
         self, update: Update, levels: dict[str, int], late: bool, complete: set[Unit]
     ) -> Update:
-        """A unit ended that was still gathering."""
+        """A unit ended that no bank worked for: it was late, or it is too hot."""
         bank, block, page, _ = update
         unit = self.model.live_unit((bank, block * self.host.pages_a_block + page))
-        if unit is None or unit.operating or unit in complete:
+        if unit is None or unit.operating or (late and unit in complete):
             raise CheckError(f"cycle {self.cycle}: update {update} out of the blue")
         if late:
             if self.cycle - unit.opened < self.settings.gather_cycles:
@@ -653,7 +653,7 @@ class WriteBench:
             if seen["close"]:
                 if bank in self._shut or bank in self.banks:
                     raise CheckError(f"bank {bank} is shut twice")
-                if self._halted > 3:
+                if self._halted > 3 and not self.erase_request:
                     raise CheckError(f"bank {bank} is shut in a halt")
                 self._closing = (bank, self.random.randint(0, self.settings.close_cycles))
         elif not seen["close"] or bank != self._closing[0]:

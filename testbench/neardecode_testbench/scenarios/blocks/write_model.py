@@ -220,19 +220,21 @@ class WriteModel:
         """The fate of a unit is known; younger ones of its block share it."""
         if not unit.live:
             raise CheckError(f"page {unit.page} ended twice")
-        if status not in (WriteStatus.OK,):
-            self.doom(unit, 1 if status in (WriteStatus.TIMEOUT, WriteStatus.BLOCKED) else 2)
+        if status is WriteStatus.BLOCKED:
+            self.doom(unit, (status.value, info))
+        elif status is not WriteStatus.OK:
+            self.doom(unit, (WriteStatus.ORDER.value, 1 if status is WriteStatus.TIMEOUT else 2))
         unit.live = False
         unit.answer = (status.value, info)
 
-    def doom(self, unit: Unit, info: int) -> None:
+    def doom(self, unit: Unit, answer: Answer) -> None:
         """Units of the same block and a later page end."""
         for younger in self.units_of_block(self.block_of(unit.page)):
             if younger.page[1] > unit.page[1]:
                 if younger.operating:
                     raise CheckError(f"page {younger.page} went before {unit.page}")
                 younger.live = False
-                younger.answer = (WriteStatus.ORDER.value, info)
+                younger.answer = answer
 
     def forget(self) -> None:
         """Drops units that are out of use."""

@@ -288,22 +288,29 @@ class _Trial:
         self.expect("TTTEMP", self.port.register(TTTEMP, SEVERE_AT_100), 0)
         bank = self.draw.randrange(self.flash.banks)
         self.write_well([self.page(bank, 0, 0)])
-        # Half a page is left gathering as it gets hot.
-        page = self.page(bank, 0, 1)
+        # Whole pages wait for the bank as it gets hot, or half of one is left gathering.
+        whole = self.draw.randrange(3)
+        pages = [self.page(bank, 0, 1 + number) for number in range(whole + 1)]
         half = self.flash.page_beats // 2
-        self.port.levels["temperature"] = COOL
-        write = Issued(page * self.flash.page_bytes, payload=self.words()[:half])
+        words = [self.words() for _ in pages]
+        words[-1] = words[-1][:half]
         self.result.injected = True
-        _, answers = self.port.play_hot((write,), HOT)
-        self.expect("half a page as it got hot", answers[0], WriteStatus.BLOCKED.value, 1)
-        self.came("reported as write status 9")
+        writes = [self.port.page_write(*each) for each in zip(pages, words, strict=True)]
+        _, answers = self.port.play_hot(writes, HOT)
+        programmed = 0
+        while programmed < whole and answers[programmed].status == WriteStatus.OK.value:
+            self.written[pages[programmed]] = words[programmed]
+            programmed += 1
+        for answer in answers[programmed:]:
+            self.expect("a page as it got hot", answer, WriteStatus.BLOCKED.value, 1)
+            self.came("reported as write status 9")
         if not self.port.sample("cattrip"):
             self.wrong("CATTRIP is low while it is hot")
         self.port.levels["temperature"] = COOL
         self.port.wait(10)
         if self.port.sample("cattrip"):
             self.wrong("CATTRIP is high while it is cool")
-        self.write_well([page])
+        self.write_well(pages[programmed:])
         self.read_back(set())
 
     def reset(self) -> None:

@@ -91,12 +91,12 @@ class HostPort:
         )
 
     def play_hot(
-        self, writes: Sequence[Issued], temperature: int
+        self, writes: Sequence[Issued], temperature: int, reads: Sequence[Issued] = ()
     ) -> tuple[list[Answered], list[Answered]]:
-        """Gives writes, and when all their data is taken makes it hot; waits for their answers."""
-        self._play((), writes, answers=False)
+        """Gives commands, and when all of them are taken makes it hot; waits for their answers."""
+        self._play(reads, writes, answers=False)
         self.levels["temperature"] = temperature
-        return self._play((), writes, commands=False)
+        return self._play(reads, writes, commands=False)
 
     def play(
         self, reads: Sequence[Issued] = (), writes: Sequence[Issued] = ()

@@ -39,6 +39,7 @@ class Unit:
         arrived: For each beat that came its cycle and its word.
         commands: Those that joined, but for torn ones.
         torn: Those that joined and were torn.
+        begun: When a bank began to work for it.
         failed: When its program failed.
         ended: When its fate was known.
         fate: It, as status and information.
@@ -52,6 +53,7 @@ class Unit:
     arrived: dict[int, tuple[int, int]] = field(default_factory=dict)
     commands: list[Command] = field(default_factory=list)
     torn: list[Command] = field(default_factory=list)
+    begun: int = NEVER
     failed: int = NEVER
     ended: int = NEVER
     fate: tuple[int, int] | None = None

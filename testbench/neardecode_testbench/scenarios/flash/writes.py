@@ -27,6 +27,8 @@ BLOCKS_BEFORE_BANK = 4
 """Retired blocks of a bank beyond which the bank is retired."""
 NOTICED = 2
 """Cycles until a beat that came makes its page complete."""
+SEEN = 4
+"""Cycles until heat keeps a page from being begun."""
 EARLY = 2
 """Cycles by which a page's new state may be seen before the log tells of it."""
 
@@ -108,6 +110,8 @@ class WriteModel:
                     self._differ(decision, "a command", "none")
                     break
                 self._check(last, refused, decision)
+            elif decision.begun:
+                self._begin(decision)
             else:
                 self._end(decision)
         for command, _ in commands:
@@ -226,7 +230,25 @@ class WriteModel:
         for beat in range(sound):
             unit.arrived[first + beat] = command.arrived[beat], command.data[beat]
 
-    # Ends.
+    # Beginnings and ends.
+
+    def _begin(self, decision: Decision) -> None:
+        """A page is begun when it is complete, but not while it is hot, nor after (9.2)."""
+        unit, cycle = self._live.get(decision.unit), decision.cycle
+        if unit is None:
+            self._differ(decision, "a page", "none")
+            return
+        if unit.begun != NEVER:
+            # Its block was replaced.
+            return
+        unit.begun = cycle
+        command = (*unit.commands, *unit.torn)[0]
+        if cycle <= unit.complete:
+            self._differ(command, f"a beginning after cycle {unit.complete}", decision)
+        if self._halted(unit) < cycle or any(
+            start + SEEN < cycle <= end for start, end in self.halts
+        ):
+            self._differ(command, "no beginning, for heat", decision)
 
     def _end(self, decision: Decision) -> None:
         """What had to become of a unit, and did."""
@@ -252,7 +274,8 @@ class WriteModel:
                 self._differ(command, "its information", decision)
             self._gave_up(unit, command, decision)
             block.next_page = unit.place
-            self._doom(unit, (W.ORDER.value, 1), decision.cycle)
+            hot = status == W.BLOCKED.value
+            self._doom(unit, fate if hot else (W.ORDER.value, 1), decision.cycle)
         elif status == W.OK.value:
             self._programmed(unit, command, decision)
             if unit.failed != NEVER or fate[1]:
@@ -277,39 +300,42 @@ class WriteModel:
             if self.name(other.page) == self.name(unit.page) and other.place > unit.place:
                 self._over_with(number, fate, cycle)
 
+    def _halted(self, unit: Unit) -> int:
+        """By when a page ends by heat, if it was not begun."""
+        begins = (
+            max(start, unit.opened) + SLACK
+            for start, end in self.halts
+            if end - max(start, unit.opened) > SLACK
+        )
+        return min(begins, default=NEVER)
+
     def _limit(self, unit: Unit) -> int:
         """By when a page has to be complete: its time limit, or its end by heat."""
-        limit = unit.opened + self.timing.gather
-        for start, end in self.halts:
-            begin = max(start, unit.opened)
-            if end - begin > SLACK:
-                limit = min(limit, begin)
-        return limit
+        return min(unit.opened + self.timing.gather + SLACK, self._halted(unit))
 
     def _gave_up(self, unit: Unit, command: Command, decision: Decision) -> None:
-        """A page may be given up when its time is over or it is too hot, unless it is complete."""
+        """A page that was not begun is given up when it is too hot, or late and not complete."""
         cycle = decision.cycle
-        if unit.complete + NOTICED < cycle:
-            self._differ(command, f"no end of a page complete in {unit.complete}", decision)
         if decision.status == W.TIMEOUT.value:
-            right = cycle >= unit.opened + self.timing.gather
+            right = cycle >= unit.opened + self.timing.gather and cycle <= unit.complete + NOTICED
         else:
             right = any(start <= cycle <= end + NOTICED for start, end in self.halts)
-        if not right or cycle > self._limit(unit) + SLACK:
-            self._differ(command, f"the page's end about {self._limit(unit)}", decision)
+        limit = self._halted(unit) if unit.complete < cycle else self._limit(unit)
+        if not right or cycle > limit or unit.begun != NEVER:
+            self._differ(command, f"the page's end by {limit}", decision)
 
     def _programmed(self, unit: Unit, command: Command, decision: Decision) -> None:
         """A page that was programmed was complete in time, and the first of its block."""
         takes = unit.beats + self.timing.program + (unit.place == 0) * self.timing.erase
-        if unit.complete == NEVER or decision.cycle < unit.complete + takes:
-            self._differ(command, f"{takes} cycles after {unit.complete}", decision)
+        if unit.begun == NEVER or decision.cycle < unit.begun + takes:
+            self._differ(command, f"{takes} cycles after {unit.begun}", decision)
         self._complete_in_time(unit, command, decision)
         for other in self._live.values():
             if self.name(other.page) == self.name(unit.page) and other.place < unit.place:
                 self._differ(command, f"the end of page {other.place} before", decision)
 
     def _complete_in_time(self, unit: Unit, command: Command, decision: Decision) -> None:
-        if unit.complete > self._limit(unit) + SLACK:
+        if unit.complete > self._limit(unit):
             self._differ(command, f"complete by {self._limit(unit)}", decision)
 
     def _retired(self, unit: Unit, command: Command, decision: Decision) -> None:

@@ -52,13 +52,13 @@ class ThermalProperties(Elaboratable):
         m.d.sync += [
             past.eq(1),
             was.eq(mode),
-            was_warm.eq(governor.light_enabled & (heat > BASE + governor.light)),
-            was_mild.eq(~governor.light_enabled | (heat < BASE + governor.release)),
-            was_severe.eq(governor.severe_enabled & (heat > BASE + governor.severe)),
+            was_warm.eq(governor.light_enabled & (heat >= BASE + governor.light)),
+            was_mild.eq(~governor.light_enabled | (heat <= BASE + governor.release)),
+            was_severe.eq(governor.severe_enabled & (heat >= BASE + governor.severe)),
             was_cool.eq(
                 ~governor.severe_enabled | (heat + self.hysteresis <= BASE + governor.severe)
             ),
-            was_hot.eq(heat > self.shutdown),
+            was_hot.eq(heat >= self.shutdown),
             was_status.eq(governor.cattrip_status),
             was_cleared.eq(governor.clear_cattrip),
         ]
@@ -78,14 +78,12 @@ class ThermalProperties(Elaboratable):
             return Assert(~past | ~condition | conclusion, message)
 
         m.d.comb += [
-            follows(was_warm, mode != normal, "never normal above the light threshold"),
-            follows((was == light) & (mode == normal), was_mild, "light ends below release only"),
+            follows(was_warm, mode != normal, "never normal from the light threshold on"),
+            follows((was == light) & (mode == normal), was_mild, "light ends at release only"),
+            follows((was == normal) & (mode == light), was_warm, "light begins at its threshold"),
+            follows(was_severe, mode >= severe, "severe or worse from the severe threshold on"),
             follows(
-                (was == normal) & (mode == light), was_warm, "light begins above its threshold"
-            ),
-            follows(was_severe, mode >= severe, "severe or worse above the severe threshold"),
-            follows(
-                (was != severe) & (mode == severe), was_severe, "severe begins above its threshold"
+                (was != severe) & (mode == severe), was_severe, "severe begins at its threshold"
             ),
             follows((was == severe) & (mode < severe), was_cool, "severe ends when it has cooled"),
             follows(
