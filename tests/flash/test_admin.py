@@ -83,7 +83,7 @@ def bitmap(start, beats):
 @pytest.mark.parametrize("config", [SMALL, LONG], ids=["small", "long"])
 def test_after_reset_everything_reads_as_the_specification_says(config):
     ended = run(read_everything(), config)
-    assert len(ended) == 149
+    assert len(ended) == 154
     assert ended[0].prediction.data == [0x48464E44]
 
 
@@ -331,6 +331,22 @@ def test_an_interrupt_is_pending_until_it_is_cleared_and_shown_while_enabled():
     )
     causes = [e.prediction.data[0] for e in ended if not e.command.write]
     assert causes == [1, 1, 0, 2, 6, 4, 2]
+
+
+def test_a_block_that_is_chosen_shows_its_wear_and_a_zone_its_mean():
+    assert SMALL.host is not None
+    around = Surroundings()
+    script = []
+    for block, zone in ((5, 1), (0, 7), (63, 0)):
+        script += [write_register(False, 0x22C, block), write_register(False, 0x238, zone)]
+        script += [read_register(False, offset) for offset in (0x230, 0x234, 0x23C)]
+    ended = run(script)
+    seen = [e.prediction.data[0] for e in ended if not e.command.write]
+    assert seen == [
+        *(*around.wear(1, 1), around.zone_erases(1)),
+        *(*around.wear(0, 0), around.zone_erases(7)),
+        *(*around.wear(3, 15), around.zone_erases(0)),
+    ]
 
 
 def test_first_answers_come_when_the_documentation_says():

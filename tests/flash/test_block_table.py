@@ -76,7 +76,7 @@ def test_after_the_sweep_every_block_lies_where_its_number_says():
 def test_a_reset_forgets_everything():
     used = [
         *({"update": (bank, block, 3, 1)} for bank, block in every_block(FLASH)),
-        *({"erased": (bank, 0)} for bank in range(FLASH.banks)),
+        *({"erased": (bank, 0, 0)} for bank in range(FLASH.banks)),
         *replaced(*[(1, block) for block in range(8)]),
         {"swap": (0, 3)},
         *({"sensed": (n % 4, row)} for n, row in enumerate(range(FLASH.rows))),
@@ -259,7 +259,7 @@ def test_a_block_is_over_once_it_was_read_more_often_than_the_limit():
 def test_all_pages_of_a_block_count_and_an_erase_begins_anew():
     rows = [{"sensed": (3, row)} if half == 0 else {} for row in range(4, 8) for half in (0, 1)]
     quiet = [{}] * quiet_cycles(FLASH)
-    outputs = run({"read_limit": 3}, *rows, {"erased": (3, 5)}, *quiet, *rows, *rows)
+    outputs = run({"read_limit": 3}, *rows, {"erased": (3, 5, 0)}, *quiet, *rows, *rows)
     assert [over for _, over in counted(outputs)] == [0, 0, 0, 1, 0, 0, 0, 1, 1, 1, 1, 1]
 
 
@@ -274,7 +274,7 @@ def test_erases_are_counted_by_their_maximum_and_their_average():
     quiet = [{}] * quiet_cycles(FLASH)
     script = []
     for n in range(70):
-        script += [{"erased": (n % 4 if n < 40 else 2, 4 * (n % 10))}, {}, {}]
+        script += [{"erased": (n % 4 if n < 40 else 2, 4 * (n % 10), 0)}, {}, {}]
     outputs = run(*script, *quiet, {})
     counts = {}
     for n in range(70):
@@ -285,9 +285,36 @@ def test_erases_are_counted_by_their_maximum_and_their_average():
     assert outputs[-1]["average_erases"] == 2
 
 
+def test_wear_is_told_by_block_and_by_zone():
+    quiet = [{}] * quiet_cycles(FLASH)
+    erased = [{"erased": (1, 4 * block + 1, block)} for block in (5, 5, 6, 5)]
+    sensed = [
+        {"sensed": (1, 4 * 5 + page)} if half == 0 else {} for page in range(3) for half in (0, 1)
+    ]
+    outputs = run(
+        *(cycle for strobe in erased for cycle in (strobe, {}, {}, {}, {})),
+        *quiet,
+        *sensed,
+        {"inspect": (1, 5)},
+        {"inspect": (1, 6)},
+        {"inspect": (2, 5)},
+        # A spare in the place of block 5, erased six times: nine erases of zone 2's eight blocks.
+        *replaced((1, 5)),
+        *(cycle for _ in range(6) for cycle in ({"erased": (1, 4 * 8, 5)}, {}, {}, {}, {})),
+        *quiet,
+        {"inspect": (1, 5)},
+        {"zone": 2},
+        {"zone": 3, "swap": (2, 0)},
+        {"zone": 0},
+        {"zone": 2},
+    )
+    assert [seen["wear"] for seen in outputs if "wear" in seen] == [(3, 3), (0, 1), (0, 0), (0, 6)]
+    assert [seen["zone_erases"] for seen in outputs[-4:]] == [1, 0, 1, 0]
+
+
 def test_erases_in_a_row_wait_for_reads_and_none_is_lost():
     senses = [{"sensed": (n % 2, n % 32)} for n in range(40)]
-    erases = [{"erased": (2 + n % 2, 4 * (n // 2))} for n in range(4)]
+    erases = [{"erased": (2 + n % 2, 4 * (n // 2), 0)} for n in range(4)]
     script = [a | b for a, b in zip(senses, erases + [{}] * 36, strict=True)]
     outputs = run(
         *([{"sensed": (2, 0)}, {}] * 5),

@@ -6,16 +6,22 @@ from pathlib import Path
 import pytest
 
 import neardecode.flash
+import neardecode_testbench.scenarios.properties
 from neardecode_testbench.scenarios.flash.campaign import KINDS
 
 FOLDER = Path(neardecode.flash.__path__[0])
 TESTS = Path(__file__).parents[1]
-TABLE = (FOLDER / "README.md").read_text().split("## Compliance")[1].split("\n## ")[0]
-ROWS = [
-    [cell.strip() for cell in line.strip("|").split("|")]
-    for line in TABLE.splitlines()
-    if line.startswith("| ") and not line.startswith(("| section", "| ---"))
-]
+PROPERTIES = Path(neardecode_testbench.scenarios.properties.__path__[0])
+
+
+def rows(title):
+    """The rows of the table below a title."""
+    table = (FOLDER / "README.md").read_text().split(f"## {title}")[1].split("\n## ")[0]
+    lines = [line for line in table.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+ROWS = rows("Compliance")
 ELSEWHERE = {"soak": "flash/test_controller.py", "faults": "cli/test_bench.py"}
 
 
@@ -45,3 +51,15 @@ def test_a_rule_names_what_keeps_it_and_what_shows_it(row):
         assert (TESTS / ELSEWHERE[word]).is_file()
     for kind in re.findall(r"faults \(([^)]+)\)", shown):
         assert kind in KINDS
+
+
+@pytest.mark.parametrize("row", rows("Proofs"), ids=lambda row: row[0])
+def test_a_proof_names_what_it_is_of_and_the_test_that_proves_it(row):
+    _, part, properties, test = row
+    part, properties = part.strip("`"), properties.strip("`")
+    assert (FOLDER / f"{part}.py").is_file() or (FOLDER.parent / f"{part}.py").is_file()
+    assert (PROPERTIES / properties).is_file()
+    if test != "the same":
+        path, name = test.strip("`").split("::")
+        source = TESTS.parent / path if path.startswith("tests/") else TESTS / "flash" / path
+        assert f"def {name}(" in source.read_text()

@@ -29,6 +29,7 @@ ADMIN = PacketType.ADMIN.value
 BUCC, BUCSTS, BUCR, TMON, MAXPEC, AVGPEC, REDCAP = 0x00C, 0x010, 0x014, 0x018, 0x144, 0x148, 0x14C
 WARM_RESET = 0x484246 << 8 | 2
 ICAUSE, IENABLE = 0x204, 0x208
+BLOCK, BLKRC, BLKPEC, ZONE, ZONEPEC = 0x22C, 0x230, 0x234, 0x238, 0x23C
 THRESHOLD, READ_LIMIT, MARK_BAD = 1, 2, 0x10
 HOST_LEVELS = 0b10 << 6
 ERRORS = Opcode.GET_LOG_PAGE.value | 1 << 8
@@ -394,6 +395,31 @@ def test_erases_are_counted_by_most_and_mean():
 
     # Every block once, and one of them three times before.
     assert host(scenario) == (4, 1)
+
+
+def test_the_host_finds_how_worn_a_block_and_a_zone_are():
+    def wear(port, bank, block):
+        assert admin(port, write_register(False, BLOCK, block * FLASH.banks + bank)).status == 0
+        return value(port, False, BLKRC), value(port, False, BLKPEC)
+
+    def scenario(port):
+        port.enable()
+        page = page_at(2, ZONE_BLOCKS, 0)
+        for _ in range(2):
+            write_well(port, page)
+            # Each by a sense of its own: other pages take the buffers.
+            for turn in range(3):
+                assert port.read(page).status == 0
+                for other in (0, 1):
+                    port.read(page_at(2, 1 + turn, other))
+        before = wear(port, 2, ZONE_BLOCKS), wear(port, 1, ZONE_BLOCKS)
+        for _ in range(3):
+            assert admin(port, erase(2, 0b10)).status == 0
+        assert admin(port, write_register(False, ZONE, 1)).status == 0
+        return *before, wear(port, 2, ZONE_BLOCKS), value(port, False, ZONEPEC)
+
+    # The second zone has 16 blocks, each erased three times, one of them two times before.
+    assert host(scenario) == ((3, 2), (0, 0), (0, 5), 3)
 
 
 def test_a_block_read_too_often_asks_for_a_refresh():

@@ -106,15 +106,15 @@ def test_a_configuration_without_host_is_refused(component):
 def test_a_page_in_one_write_is_answered_when_it_is_programmed():
     def script(write, bench):
         write(1, 0)
-        bench.run(500, lambda: bool(bench.banks))
-        bench.run(500, lambda: not bench.banks)
+        bench.run(500, lambda: bool(bench.banks.operating))
+        bench.run(500, lambda: not bench.banks.operating)
         assert write.answers() == [None]
-        bench.run(500, lambda: bool(bench.flash))
+        bench.run(500, lambda: bool(bench.banks.flash))
         assert write.answers() == [None]
 
     given, bench = answers(script)
     assert given == [OK]
-    assert bench.flash == {(1, 0): bench.model.answers[0][0].data}
+    assert bench.banks.flash == {(1, 0): bench.model.answers[0][0].data}
     assert bench.events["erases"] == bench.events["programs"] == 1
 
 
@@ -133,7 +133,7 @@ def test_a_page_comes_in_writes_of_any_length_and_order(beats):
     page = [0] * 8
     for command, _ in bench.model.answers:
         page[command.first : command.first + command.beats] = command.data
-    assert bench.flash == {(0, 0): page}
+    assert bench.banks.flash == {(0, 0): page}
 
 
 def test_units_gather_side_by_side():
@@ -144,7 +144,7 @@ def test_units_gather_side_by_side():
 
     given, bench = answers(script)
     assert given == [OK] * 16
-    assert sorted(bench.flash) == [(0, 0), (0, 1), (1, 0), (1, 4)]
+    assert sorted(bench.banks.flash) == [(0, 0), (0, 1), (1, 0), (1, 4)]
 
 
 def test_different_banks_work_at_the_same_time_and_one_bank_does_one_thing():
@@ -157,7 +157,7 @@ def test_different_banks_work_at_the_same_time_and_one_bank_does_one_thing():
 
     given, bench = answers(script, settings, flash)
     assert given == [OK] * 4
-    assert bench.most_at_once == 4
+    assert bench.banks.most_at_once == 4
 
 
 def test_a_block_is_written_page_by_page_and_again_from_page_0():
@@ -169,7 +169,7 @@ def test_a_block_is_written_page_by_page_and_again_from_page_0():
 
     given, bench = answers(script)
     assert given == [OK] * 6
-    assert bench.programmed == {(0, 1): 2}
+    assert bench.banks.programmed == {(0, 1): 2}
     assert bench.events["erases"] == 2
 
 
@@ -183,7 +183,7 @@ def test_what_the_front_refuses_is_answered_after_its_data_and_changes_nothing()
         assert write.answers() == [None, None]
         bench.host_stalled = False
         bench.finish()
-        assert not bench.flash
+        assert not bench.banks.flash
         write(0, 0)
 
     assert answers(script)[0] == [(1, 0), (13, 5), OK]
@@ -354,7 +354,7 @@ def test_commands_of_a_lost_page_are_answered_when_their_data_has_come():
 def test_a_halt_ends_what_was_not_begun():
     def script(write, bench):
         write(0, 0)
-        bench.run(300, lambda: bool(bench.banks))
+        bench.run(300, lambda: bool(bench.banks.operating))
         write(0, 1)
         write(1, 0, 0, 2)
         write(1, 1)
@@ -364,7 +364,7 @@ def test_a_halt_ends_what_was_not_begun():
         bench.run(500)
         # What was begun came to its end, and nothing waits until the halt is over.
         assert write.answers() == [OK, *[(9, 1)] * 3, OK]
-        assert not bench.banks
+        assert not bench.banks.operating
         write(1, 8, 0, 1)
         bench.run(100)
         bench.halt = 0
@@ -376,14 +376,14 @@ def test_a_halt_ends_what_was_not_begun():
 
 def failing(bench, bank):
     """Lets the operation that runs in a bank fail."""
-    bench.banks[bank].failed = True
+    bench.banks.operating[bank].failed = True
 
 
 def test_a_block_whose_erase_fails_is_replaced_and_written_all_the_same():
     def script(write, bench):
         write(0, 0)
         write(0, 1, 0, 2)
-        bench.run(300, lambda: bool(bench.banks))
+        bench.run(300, lambda: bool(bench.banks.operating))
         failing(bench, 0)
         bench.run(300, lambda: bool(bench.events["erase_failures"]))
         write(0, 1, 2, 2)
@@ -392,20 +392,20 @@ def test_a_block_whose_erase_fails_is_replaced_and_written_all_the_same():
     given, bench = answers(script, WriteSettings(stalls=0, gather_cycles=5000, erase_cycles=300))
     assert given == [OK] * 4
     assert bench.model.blocks[0, 0].physical >= FLASH.blocks_a_bank
-    assert bench.programmed == {(0, bench.model.blocks[0, 0].physical): 3}
+    assert bench.banks.programmed == {(0, bench.model.blocks[0, 0].physical): 3}
     assert bench.events["erase_failures"] == 1
 
 
 def test_a_replacement_is_erased_while_another_bank_waits_for_its_readers():
     def script(write, bench):
         write(0, 0)
-        bench.run(300, lambda: bool(bench.banks))
+        bench.run(300, lambda: bool(bench.banks.operating))
         failing(bench, 0)
-        bench.withheld = True
+        bench.banks.withheld = True
         write(1, 0)
         bench.run(500, lambda: bool(bench.model.answers))
         assert write.answers() == [OK, None]
-        bench.withheld = False
+        bench.banks.withheld = False
 
     settings = WriteSettings(stalls=0, gather_cycles=5000, close_cycles=0, erase_cycles=40, seed=8)
     assert answers(script, settings)[0] == [OK, OK]
@@ -423,13 +423,13 @@ def test_a_bank_is_shut_in_any_cycle_around_the_start_of_a_replacement(row):
                 write(1, earlier)
                 bench.finish()
             write(0, 0)
-            bench.run(300, lambda: bool(bench.banks))
+            bench.run(300, lambda: bool(bench.banks.operating))
             failing(bench, 0)
-            bench.withheld = True
+            bench.banks.withheld = True
             write(1, row)
             bench.run(300, lambda: bool(bench.events["erase_failures"]))
             bench.run(later)
-            bench.withheld = False
+            bench.banks.withheld = False
 
         given, bench = answers(script, settings)
         assert given == [OK] * (row + 2)
@@ -442,7 +442,9 @@ def test_a_block_without_a_replacement_is_retired():
         write(0, 1)
         write(0, 4)
         for failures in range(3):
-            bench.run(500, lambda: 0 in bench.banks and bench.banks[0].failed is False)
+            bench.run(
+                500, lambda: 0 in bench.banks.operating and bench.banks.operating[0].failed is False
+            )
             failing(bench, 0)
             seen = failures + 1
             bench.run(500, lambda seen=seen: bench.events["erase_failures"] == seen)
@@ -462,7 +464,7 @@ def test_a_block_whose_program_fails_is_written_again_from_page_0():
         write(0, 2)
         write(0, 3, 0, 1)
         bench.run(2000, lambda: bench.events["programs"] == 1)
-        bench.run(2000, lambda: bool(bench.banks))
+        bench.run(2000, lambda: bool(bench.banks.operating))
         failing(bench, 0)
         bench.run(2000, lambda: bool(bench.events["program_failures"]))
         bench.finish()
@@ -474,14 +476,14 @@ def test_a_block_whose_program_fails_is_written_again_from_page_0():
     settings = WriteSettings(stalls=0, gather_cycles=5000, program_cycles=300)
     given, bench = answers(script, settings)
     assert given == [OK, (7, 0), (6, 2), (6, 2), (6, 2), (6, 2), OK, OK, OK]
-    assert bench.programmed[0, bench.model.blocks[0, 0].physical] == 3
+    assert bench.banks.programmed[0, bench.model.blocks[0, 0].physical] == 3
 
 
 def test_a_program_that_fails_without_a_replacement_retires_the_block():
     def script(write, bench):
         bench.spares[0] = 0
         write(0, 0)
-        bench.run(2000, lambda: 0 in bench.banks and not bench.banks[0].erase)
+        bench.run(2000, lambda: 0 in bench.banks.operating and not bench.banks.operating[0].erase)
         failing(bench, 0)
         bench.finish()
         write(0, 0)
@@ -493,7 +495,7 @@ def test_a_program_that_fails_without_a_replacement_retires_the_block():
 def test_pages_of_a_bank_that_is_retired_meanwhile_are_not_programmed():
     def script(write, bench):
         write(0, 0)
-        bench.run(2000, lambda: bool(bench.banks))
+        bench.run(2000, lambda: bool(bench.banks.operating))
         write(0, 4)
         write(0, 5)
         bench.run(20)
@@ -506,7 +508,7 @@ def test_pages_of_a_bank_that_is_retired_meanwhile_are_not_programmed():
 
     given, bench = answers(script, WriteSettings(stalls=0, erase_cycles=400, probes=0, seed=3))
     assert given == [OK, (8, 2), (6, 2)]
-    assert list(bench.flash) == [(0, 0)]
+    assert list(bench.banks.flash) == [(0, 0)]
 
 
 @pytest.mark.parametrize(
@@ -522,16 +524,15 @@ def test_a_secure_erase_erases_its_zones_and_holds_commands(banks, units, zones,
             write(0, row)
             bench.finish()
         bench.model.blocks[bad].retired = 1
-        bench.erase_zones = zones
-        bench.erase_request = 1
+        bench.secure_erase(zones)
         bench.run(10)
         entry = bench.free_entries()[0]
         data = [7] * flash.page_beats
         bench.write(Command(entry, (0, 0), 0, flash.page_beats, data))
-        bench.run(20_000, lambda: not bench.erase_request)
-        assert not bench.erase_request
+        bench.run(20_000, lambda: not bench.around.erase_request)
+        assert not bench.around.erase_request
         erased = {(bank, block) for bank in range(banks) for block in blocks} - {bad}
-        assert {block for block, pages in bench.programmed.items() if not pages} == erased
+        assert {block for block, pages in bench.banks.programmed.items() if not pages} == erased
         for block in erased:
             assert bench.model.blocks[block].next_page == 0
         assert bench.events["erases"] == 2 + len(erased)
@@ -543,15 +544,14 @@ def test_a_secure_erase_erases_its_zones_and_holds_commands(banks, units, zones,
 def test_a_secure_erase_waits_for_units_and_replaces_bad_blocks():
     def script(write, bench):
         write(0, 0, 0, 2)
-        bench.erase_zones = 1
-        bench.erase_request = 1
+        bench.secure_erase(1)
         bench.run(100)
-        assert bench.erase_request
-        assert not bench.banks
+        assert bench.around.erase_request
+        assert not bench.banks.operating
         write(0, 0, 2, 2)
-        bench.run(3000, lambda: bench.erasing_zones and 1 in bench.banks)
+        bench.run(3000, lambda: bench.around.erasing_zones and 1 in bench.banks.operating)
         failing(bench, 1)
-        bench.run(20_000, lambda: not bench.erase_request)
+        bench.run(20_000, lambda: not bench.around.erase_request)
 
     given, bench = answers(script, WriteSettings(stalls=0, seed=2, erase_cycles=100))
     assert given == [OK, OK]
@@ -633,7 +633,7 @@ def test_random_writes_bring_every_status():
 def test_readers_hold_a_buffer_until_they_are_done():
     settings = WriteSettings(seed=11, stalls=0.2, probes=1.0, program_cycles=10, erase_cycles=10)
     bench, _ = run(random_writes(11, halts=0), settings, configuration(units=2))
-    assert bench.held_after_end > 5
+    assert bench.readers.held_after_end > 5
 
 
 @pytest.mark.parametrize("cycles", [1, 40, 120, 333])

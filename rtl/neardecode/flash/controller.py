@@ -355,6 +355,11 @@ class ChannelController(wiring.Component):
             admin.maximum_erases.eq(blocks.maximum_erases),
             admin.average_erases.eq(blocks.average_erases),
             admin.reduced.eq(blocks.reduced),
+            blocks.inspect.eq(admin.inspect),
+            admin.inspected.eq(blocks.inspected),
+            admin.wear.eq(blocks.wear),
+            blocks.zone.eq(admin.zone),
+            admin.zone_erases.eq(blocks.zone_erases),
             axi.irq.eq(admin.interrupt),
         ]
         with m.If(admin.reset):

@@ -41,8 +41,8 @@ class Admin(wiring.Component):
 
     Latency, from the acceptance of a command (and of the last beat of its data) to its first
     answer: 2 cycles if it is refused at sight; 4 for registers and features (29 for a write of
-    ``TMR``); 4 for a log, then 3 a beat; ``8 * beat_bytes`` + 3 for the bitmap, one less for each
-    further beat; ``beat_bytes / 2`` + 3
+    ``TMR``, 3 after ``inspected`` for one of ``BLOCK``); 4 for a log, then 3 a beat;
+    ``8 * beat_bytes`` + 3 for the bitmap, one less for each further beat; ``beat_bytes / 2`` + 3
     for a remapping; for an erase 1 after ``erase_done``. What a command sets is set when its answer
     is offered.
 
@@ -81,6 +81,11 @@ class Admin(wiring.Component):
         erase_scratchpad: Out(1). The scratchpad too, meanwhile.
         erase_done: In(1). It is erased; may come in any cycle of the request.
         interrupt: Out(1). An enabled cause is pending.
+        inspect: Out(`BlockAddress`). The host chose a block: its wear is wanted.
+        inspected: In(1). ``wear`` is that of this block from the next cycle on.
+        wear: In(`BlockWear`).
+        zone: Out. The zone that the host chose.
+        zone_erases: In(32). Its mean erases.
 
     Raises:
         ValueError: if ``config`` has no host, or ``clock_ghz`` is not positive.
@@ -125,6 +130,11 @@ class Admin(wiring.Component):
     erase_scratchpad: Signal
     erase_done: Signal
     interrupt: Signal
+    inspect: View
+    inspected: Signal
+    wear: View
+    zone: Signal
+    zone_erases: Signal
 
     def __init__(self, config: Flash, clock_ghz: float):
         entry_bits = admin_entry_bits(config)

@@ -3,11 +3,13 @@
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2, exact_log2
 
 from neardecode.config import Flash
 from neardecode.flash.admin.register_map import RESET_KEY, WARM_RESET, register_map
 from neardecode.flash.admin.registers import RegisterAccess, RegisterFile
 from neardecode.flash.admin.timers import TimerScaler, timer_setting
+from neardecode.flash.blocks.ports import COUNT_BITS, BlockAddress, BlockWear
 from neardecode.flash.status import AdminStatus
 
 __all__ = ["ChannelRegisters"]
@@ -28,14 +30,16 @@ class ChannelRegisters(wiring.Component):
 
     Members:
         access, refusal, value: As `RegisterFile`'s.
-        busy: Out(1). A timer that was written is not in force yet.
+        busy: Out(1). A timer that was written is not in force yet, or the wear of a block that was
+            chosen not there.
         logged, retired: In(1). Strobes, causes of an interrupt: an error was logged, a block
             was retired.
         reset: Out(1). Strobe, a cycle after the access that asks for a warm reset.
         io_ready, scratchpad_ready, fatal, light_status, cattrip_status, shutdown, reduced,
             maximum_erases, average_erases, enabled, outstanding_limit, host_wear_levelling,
             release, light, severe, light_enabled, severe_enabled, clear_cattrip,
-            accumulate_cycles, gather_cycles, interrupt: As `Admin`'s.
+            accumulate_cycles, gather_cycles, interrupt, inspect, inspected, wear, zone,
+            zone_erases: As `Admin`'s.
 
     Raises:
         ValueError: if ``config`` has no host, or ``clock_ghz`` is not positive.
@@ -69,6 +73,11 @@ class ChannelRegisters(wiring.Component):
     accumulate_cycles: Signal
     gather_cycles: Signal
     interrupt: Signal
+    inspect: data.View
+    inspected: Signal
+    wear: data.View
+    zone: Signal
+    zone_erases: Signal
 
     def __init__(self, config: Flash, clock_ghz: float):
         registers = register_map(config, clock_ghz)
@@ -79,6 +88,7 @@ class ChannelRegisters(wiring.Component):
             for time_ns in (config.host.accumulate_ns, config.host.gather_ns)
         ]
         self._most = config.host.reads + config.host.writes
+        self._bank_bits = ceil_log2(config.banks)
         super().__init__(
             {
                 "access": In(RegisterAccess()),
@@ -104,6 +114,11 @@ class ChannelRegisters(wiring.Component):
                 **dict.fromkeys(("light_enabled", "severe_enabled", "clear_cattrip"), Out(1)),
                 **dict.fromkeys(("accumulate_cycles", "gather_cycles"), Out(32)),
                 "interrupt": Out(1),
+                "inspect": Out(BlockAddress(config)),
+                "inspected": In(1),
+                "wear": In(BlockWear()),
+                "zone": Out(exact_log2(config.host.zones)),
+                "zone_erases": In(COUNT_BITS),
             }
         )
 
@@ -155,7 +170,19 @@ class ChannelRegisters(wiring.Component):
                 timer.unit.eq(settings[f"tmr_unit{place}"]),
                 cycles.eq(timer.cycles),
             ]
-        m.d.comb += self.busy.eq(file.written.tmr | self._timers[0].busy)
+        # The wear of a block is fetched when it is chosen.
+        fetching = Signal()
+        m.d.sync += fetching.eq((fetching | file.written.block) & ~self.inspected)
+        m.d.comb += [
+            self.inspect.en.eq(file.written.block),
+            self.inspect.bank.eq(settings.block_block[: self._bank_bits]),
+            self.inspect.block.eq(settings.block_block[self._bank_bits :]),
+            statuses.blkrc_blkrc.eq(self.wear.reads),
+            statuses.blkpec_blkpec.eq(self.wear.erases),
+            self.zone.eq(settings.zone_zone),
+            statuses.zonepec_zonepec.eq(self.zone_erases),
+            self.busy.eq(file.written.tmr | self._timers[0].busy | file.written.block | fetching),
+        ]
 
         now = Cat(self.light_status, self.cattrip_status, self.shutdown)
         before = Signal(len(now))

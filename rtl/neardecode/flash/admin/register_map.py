@@ -6,9 +6,12 @@ Source: OCP HBF v0.7.0, section 5.9 with tables 15 and 16; what it leaves to the
 
 from collections.abc import Iterable
 
+from amaranth.utils import exact_log2
+
 from neardecode.config import Flash, Host
 from neardecode.flash.admin.register import Access, Field, Register
 from neardecode.flash.admin.timers import UNITS_NS, VALUE_BITS, timer_setting
+from neardecode.flash.blocks.ports import COUNT_BITS
 
 __all__ = [
     "ERROR_ENTRIES",
@@ -124,7 +127,7 @@ def _always_on(config: Flash, host: Host, speed: int) -> tuple[Register, ...]:
 
 
 def _vendor(config: Flash, host: Host) -> tuple[Register, ...]:
-    """VCONFIG: interrupts, and what section 5.7 wants the host to read at initialisation."""
+    """VCONFIG: interrupts, what section 5.7 wants the host to read, and counts of blocks."""
     geometry = {
         "DIES": config.dies,
         "BANKS": config.banks_a_die,
@@ -148,6 +151,14 @@ def _vendor(config: Flash, host: Host) -> tuple[Register, ...]:
             _always_on_dword(0x20C + 4 * place, name, _constant(name, 0, 32, value))
             for place, (name, value) in enumerate(geometry.items())
         ),
+        # What the host levels wear by.
+        _always_on_dword(
+            0x22C, "BLOCK", _setting("BLOCK", 0, exact_log2(config.banks * config.blocks_a_bank), 0)
+        ),
+        _always_on_dword(0x230, "BLKRC", _live("BLKRC", 0, COUNT_BITS)),
+        _always_on_dword(0x234, "BLKPEC", _live("BLKPEC", 0, COUNT_BITS)),
+        _always_on_dword(0x238, "ZONE", _setting("ZONE", 0, exact_log2(host.zones), 0)),
+        _always_on_dword(0x23C, "ZONEPEC", _live("ZONEPEC", 0, COUNT_BITS)),
     )
 
 

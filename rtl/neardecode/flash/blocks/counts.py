@@ -10,13 +10,11 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
 
 from neardecode.config import Flash
-from neardecode.flash.blocks.ports import BlockRow
+from neardecode.flash.blocks.ports import COUNT_BITS, BlockRow, BlockWear
 from neardecode.flash.sections import host_of
 from neardecode.lib.fifo import StreamFIFO
 
 __all__ = ["BlockCounts", "Counted"]
-
-COUNT_BITS = 32
 
 
 class Counted(data.StructLayout):
@@ -44,7 +42,8 @@ class BlockCounts(wiring.Component):
     Latency: 1 cycle from ``sensed`` to ``counted``. A bank that is sensed in consecutive cycles is
     miscounted, which tR rules out. Rate: a read a cycle, and an erase a cycle, up to as many as
     there are units of the write path: erases wait for cycles without a read. A block that is sensed
-    while its erase waits has that read forgotten with those before.
+    while its erase waits has that read forgotten with those before. A look waits for a cycle in
+    which nothing is counted.
 
     Parameters:
         config: The flash section of a configuration, with ``host``.
@@ -56,6 +55,9 @@ class BlockCounts(wiring.Component):
         erased: In(`BlockRow`).
         read_limit: In(32).
         counted: Out(`Counted`).
+        look: In(`BlockRow`). A block whose counts are asked for; not again before ``looked``.
+        looked: Out(1). They are there from the next cycle on.
+        wear: Out(`BlockWear`). Those of the last look.
         maximum_erases: Out(32). Of any block.
         average_erases: Out(32). All erases by the number of blocks that the host can address.
 
@@ -69,6 +71,9 @@ class BlockCounts(wiring.Component):
     erased: data.View
     read_limit: Signal
     counted: data.View
+    look: data.View
+    looked: Signal
+    wear: data.View
     maximum_erases: Signal
     average_erases: Signal
 
@@ -84,6 +89,9 @@ class BlockCounts(wiring.Component):
                 "erased": In(BlockRow(config)),
                 "read_limit": In(COUNT_BITS),
                 "counted": Out(Counted(config)),
+                "look": In(BlockRow(config)),
+                "looked": Out(1),
+                "wear": Out(BlockWear()),
                 "maximum_erases": Out(COUNT_BITS),
                 "average_erases": Out(COUNT_BITS),
             }
@@ -115,14 +123,18 @@ class BlockCounts(wiring.Component):
         erase_place = waiting.o.payload
         erase_written = Signal()
         reads, erases = Signal(COUNT_BITS), Signal(COUNT_BITS)
+        asked = Signal()
+        asked_place = Signal(place_bits)
+        looks = Signal()
         m.d.comb += [
-            read_read.addr.eq(place(self.sensed)),
-            read_read.en.eq(self.sensed.en),
+            looks.eq(asked & ~self.sensed.en & ~reading & ~waiting.o.valid & ~erasing),
+            read_read.addr.eq(Mux(looks, asked_place, place(self.sensed))),
+            read_read.en.eq(self.sensed.en | looks),
             waiting.i.payload.eq(place(self.erased)),
             waiting.i.valid.eq(self.erased.en),
             waiting.o.ready.eq(erase_written),
-            erase_read.addr.eq(erase_place),
-            erase_read.en.eq(waiting.o.valid & ~erasing),
+            erase_read.addr.eq(Mux(looks, asked_place, erase_place)),
+            erase_read.en.eq((waiting.o.valid & ~erasing) | looks),
             reads.eq(read_read.data + ~read_read.data.all()),
             erases.eq(erase_read.data + ~erase_read.data.all()),
             # A read of this block in this cycle would write back the count from before.
@@ -142,10 +154,19 @@ class BlockCounts(wiring.Component):
         m.d.sync += [
             reading.eq(self.sensed.en),
             erasing.eq(waiting.o.valid & ~erase_written),
+            asked.eq((asked | self.look.en) & ~looks),
+            self.looked.eq(looks),
             Assert(~self.erased.en | waiting.i.ready, "more erases wait than there are units"),
         ]
         with m.If(self.sensed.en):
             m.d.sync += read_place.eq(place(self.sensed))
+        with m.If(self.look.en):
+            m.d.sync += asked_place.eq(place(self.look))
+        with m.If(self.looked):
+            m.d.sync += [
+                self.wear.reads.eq(read_read.data),
+                self.wear.erases.eq(erase_read.data),
+            ]
         with m.If(self.sweep):
             for write in (read_write, erase_write):
                 m.d.comb += [write.addr.eq(self.swept), write.data.eq(0)]

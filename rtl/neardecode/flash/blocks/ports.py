@@ -7,7 +7,19 @@ from amaranth.utils import ceil_log2
 from neardecode.config import Flash
 from neardecode.flash.sections import host_of
 
-__all__ = ["BlockAddress", "BlockRow", "BlockState", "BlockUpdate", "ZoneSwap"]
+__all__ = [
+    "COUNT_BITS",
+    "BlockAddress",
+    "BlockErased",
+    "BlockRow",
+    "BlockState",
+    "BlockUpdate",
+    "BlockWear",
+    "ZoneSwap",
+]
+
+COUNT_BITS = 32
+"""Of what is counted of a block."""
 
 
 class BlockAddress(data.StructLayout):
@@ -34,6 +46,37 @@ class BlockRow(data.StructLayout):
                 "row": unsigned(ceil_log2(config.rows)),
             }
         )
+
+
+class BlockErased(data.StructLayout):
+    """A block that was erased, if ``en``.
+
+    Fields:
+        bank, row: One of its physical pages.
+        block: Its logical number.
+    """
+
+    def __init__(self, config: Flash):
+        super().__init__(
+            {
+                "en": unsigned(1),
+                "bank": unsigned(ceil_log2(config.banks)),
+                "row": unsigned(ceil_log2(config.rows)),
+                "block": unsigned(ceil_log2(config.blocks_a_bank)),
+            }
+        )
+
+
+class BlockWear(data.StructLayout):
+    """How often a physical block was used.
+
+    Fields:
+        reads: Senses of its pages since it was erased.
+        erases: All of them.
+    """
+
+    def __init__(self):
+        super().__init__({"reads": unsigned(COUNT_BITS), "erases": unsigned(COUNT_BITS)})
 
 
 class BlockState(data.StructLayout):

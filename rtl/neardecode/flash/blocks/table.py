@@ -11,7 +11,16 @@ from amaranth.utils import ceil_log2, exact_log2
 
 from neardecode.config import Flash
 from neardecode.flash.blocks.counts import BlockCounts, Counted
-from neardecode.flash.blocks.ports import BlockAddress, BlockRow, BlockState, BlockUpdate, ZoneSwap
+from neardecode.flash.blocks.ports import (
+    COUNT_BITS,
+    BlockAddress,
+    BlockErased,
+    BlockRow,
+    BlockState,
+    BlockUpdate,
+    BlockWear,
+    ZoneSwap,
+)
 from neardecode.flash.sections import host_of
 from neardecode.flash.status import Retired
 
@@ -53,10 +62,17 @@ class BlockTable(wiring.Component):
         retire_channel: In(1). The channel is retired, for as long as this is high.
         swap: In(`ZoneSwap`). Two zones change places, for looks and updates in later cycles.
         sensed: In(`BlockRow`). A page of this block is sensed.
-        erased: In(`BlockRow`). This block is erased.
+        erased: In(`BlockErased`). This block is erased.
         read_limit: In(32).
         counted: Out(`Counted`). One cycle after ``sensed``.
         maximum_erases, average_erases: Out(32). Over all blocks, the average by those addressable.
+        inspect: In(`BlockAddress`). A block whose wear is asked for; not again before
+            ``inspected``.
+        inspected: Out(1). ``wear`` is that of this block from the next cycle on.
+        wear: Out(`BlockWear`). That of the physical block behind it.
+        zone: In. A zone.
+        zone_erases: Out(32). The mean over its blocks, spares in their places; a path from
+            ``zone``.
         reduced: Out(1). Something is retired.
 
     Raises:
@@ -82,6 +98,11 @@ class BlockTable(wiring.Component):
     counted: data.View
     maximum_erases: Signal
     average_erases: Signal
+    inspect: data.View
+    inspected: Signal
+    wear: data.View
+    zone: Signal
+    zone_erases: Signal
     reduced: Signal
 
     def __init__(self, config: Flash, bank_limit: int = 4):
@@ -108,11 +129,16 @@ class BlockTable(wiring.Component):
                 "retire_channel": In(1),
                 "swap": In(ZoneSwap(host.zones)),
                 "sensed": In(BlockRow(config)),
-                "erased": In(BlockRow(config)),
+                "erased": In(BlockErased(config)),
                 "read_limit": In(32),
                 "counted": Out(Counted(config)),
                 "maximum_erases": Out(32),
                 "average_erases": Out(32),
+                "inspect": look,
+                "inspected": Out(1),
+                "wear": Out(BlockWear()),
+                "zone": In(exact_log2(host.zones)),
+                "zone_erases": Out(COUNT_BITS),
                 "reduced": Out(1),
             }
         )
@@ -181,6 +207,11 @@ class BlockTable(wiring.Component):
 
         replacing = Signal()
         place = Signal(len(home_write.addr))
+        inspecting = Signal()
+        inspected_bank = Signal(bank_bits)
+        inspected_place = Signal(len(home_write.addr))
+        inspects = Signal()
+        m.d.comb += inspects.eq(inspecting & ~self.scan.en & ~replacing)
         scanned = homes.read_port()
         for name, answer in (("lookup", self.found), ("check", self.checked), ("scan", None)):
             look = getattr(self, name)
@@ -195,9 +226,12 @@ class BlockTable(wiring.Component):
             retired = widest(bank, read_home.data.retired)
             if answer is None:
                 m.d.comb += self.scanned.eq(retired)
-                # A block that is to be replaced is looked at while nobody scans.
+                # A block that is to be replaced is looked at while nobody scans, and one whose
+                # wear is asked for while none is replaced.
                 with m.If(replacing & ~self.scan.en):
                     m.d.comb += [read_home.addr.eq(place), read_home.en.eq(1)]
+                with m.If(inspects):
+                    m.d.comb += [read_home.addr.eq(inspected_place), read_home.en.eq(1)]
                 continue
             read_state = states.read_port()
             m.d.comb += [
@@ -281,9 +315,34 @@ class BlockTable(wiring.Component):
         with m.Elif(decides):
             m.d.sync += replacing.eq(0)
 
+        # Wear, by block and by zone.
+        found = Signal()
+        page_bits = exact_log2(host.pages_a_block)
+        m.d.sync += [inspecting.eq((inspecting | self.inspect.en) & ~inspects), found.eq(inspects)]
+        with m.If(self.inspect.en):
+            m.d.sync += [
+                inspected_bank.eq(self.inspect.bank),
+                inspected_place.eq(index(self.inspect.bank, self.inspect.block)),
+            ]
+        m.d.comb += [
+            counts.look.en.eq(found),
+            counts.look.bank.eq(inspected_bank),
+            counts.look.row.eq(scanned.data.physical << page_bits),
+            self.inspected.eq(counts.looked),
+            self.wear.eq(counts.wear),
+        ]
+        share = exact_log2(banks * blocks) - zone_bits
+        totals = Array(Signal(COUNT_BITS + share, name=f"erases_{z}") for z in range(host.zones))
+        total = totals[zones[self.erased.block[low_bits:]]]
+        with m.If(self.erased.en):
+            m.d.sync += total.eq(total + ~total.all())
+        m.d.comb += self.zone_erases.eq(totals[zones[self.zone]] >> share)
+
         m.d.comb += [
             counts.sensed.eq(self.sensed),
-            counts.erased.eq(self.erased),
+            counts.erased.en.eq(self.erased.en),
+            counts.erased.bank.eq(self.erased.bank),
+            counts.erased.row.eq(self.erased.row),
             counts.read_limit.eq(self.read_limit),
             self.counted.eq(counts.counted),
             self.maximum_erases.eq(counts.maximum_erases),

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from neardecode.config import Flash
-from neardecode.flash.blocks.ports import BlockAddress, BlockRow, BlockState, BlockUpdate
+from neardecode.flash.blocks.ports import BlockAddress, BlockErased, BlockState, BlockUpdate
 from neardecode.flash.bus import OperationEnd
 from neardecode.flash.sections import host_of
 from neardecode.flash.status import WriteStatus
@@ -55,7 +55,7 @@ class WriteControl(wiring.Component):
         replace: Out(`BlockAddress`). A block is bad.
         replaced: In(1). It was replaced, or not.
         replacement: In(3). A `Retired`; zero if it has a new physical block.
-        erased: Out(`BlockRow`).
+        erased: Out(`BlockErased`).
         reopen: Out(`BankStrobe`). The bank may be read again.
         ended, end: In. As in `CoreDieBus`.
         page: In(`PageAddress`). A reader's page.
@@ -114,7 +114,7 @@ class WriteControl(wiring.Component):
                 "replace": Out(BlockAddress(config)),
                 "replaced": In(1),
                 "replacement": In(3),
-                "erased": Out(BlockRow(config)),
+                "erased": Out(BlockErased(config)),
                 "reopen": Out(BankStrobe(config)),
                 "ended": In(1),
                 "end": In(OperationEnd(config.banks)),
@@ -297,6 +297,7 @@ class WriteControl(wiring.Component):
             self.erased.en.eq(step.erased),
             self.erased.bank.eq(addresses.page.bank),
             self.erased.row.eq(programmer.copy.row),
+            self.erased.block.eq(self._block(addresses.page.row)),
             self.reopen.en.eq(step.reopen),
             self.reopen.bank.eq(addresses.page.bank),
             self.replace.en.eq(self._turn == Turn.REPLACE),

@@ -11,7 +11,7 @@ from amaranth.utils import ceil_log2
 
 from neardecode.config import Flash
 from neardecode.flash.axi import AxiWriteBeat
-from neardecode.flash.blocks.ports import BlockAddress, BlockRow, BlockState, BlockUpdate
+from neardecode.flash.blocks.ports import BlockAddress, BlockErased, BlockState, BlockUpdate
 from neardecode.flash.bus import Operation, OperationEnd
 from neardecode.flash.read.pages import Kill
 from neardecode.flash.sections import host_of
@@ -70,7 +70,7 @@ class WritePath(wiring.Component):
             an ``update`` the cycle after ``replaced``.
         replaced: In(1). The block was replaced, or not.
         replacement: In(3). A `Retired`; zero if it has a new physical block.
-        erased: Out(`BlockRow`).
+        erased: Out(`BlockErased`).
         close, close_bank: Out. The read path is to finish what was ordered before on a bank.
         closed: In(1). It is done; the bank stays shut until ``reopen``.
         kill: Out(`Kill`). Buffered copies are stale; while their bank is shut.
@@ -154,7 +154,7 @@ class WritePath(wiring.Component):
                 "replace": Out(BlockAddress(config)),
                 "replaced": In(1),
                 "replacement": In(3),
-                "erased": Out(BlockRow(config)),
+                "erased": Out(BlockErased(config)),
                 "close": Out(1),
                 "close_bank": Out(ceil_log2(config.banks)),
                 "closed": In(1),

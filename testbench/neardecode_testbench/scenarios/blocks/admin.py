@@ -8,7 +8,7 @@ import numpy as np
 from neardecode.config import Flash
 from neardecode.flash.admin.command import AdminAnswer, AdminCommand, AdminData, admin_entry_bits
 from neardecode.flash.admin.logs import ErrorEvent
-from neardecode.flash.blocks.ports import BlockAddress, ZoneSwap
+from neardecode.flash.blocks.ports import BlockAddress, BlockWear, ZoneSwap
 from neardecode_testbench.drive.stimulus import Probe, Step
 from neardecode_testbench.scenarios.blocks.admin_model import (
     AdminModel,
@@ -108,7 +108,10 @@ class AdminCommands:
             "swap": (Packer(ZoneSwap(self.config.host.zones)), ("source", "destination")),
             "mark_bad": (Packer(BlockAddress(self.config)), ("bank", "block")),
             "scan": (Packer(BlockAddress(self.config)), ("bank", "block")),
+            "inspect": (Packer(BlockAddress(self.config)), ("bank", "block")),
         }
+        self._wear = Packer(BlockWear())
+        self._inspecting: list[dict[str, int]] = []
         self._next_levels: dict[str, int] = dict.fromkeys(
             (*(f"{stream}__valid" for stream in STREAMS[:2]), "answers__ready", "erase_done"), 0
         )
@@ -161,12 +164,17 @@ class AdminCommands:
         ports = [
             *("commands__ready", "data__ready", "answers__valid", "answers__payload"),
             *("swap", "mark_bad", "scan", "erase_request", "erase_zones", "erase_scratchpad"),
+            *("inspect", "zone"),
             *("clear_cattrip", "reset", *self.model.outputs()),
         ]
         outcome = self._step(Probe(self._next_levels, ports))
         self._cycle = outcome.start
         seen = outcome.outputs
-        self._next_levels = {"scanned_retired": int(self._random.integers(8))}
+        self._next_levels = {
+            "scanned_retired": int(self._random.integers(8)),
+            "zone_erases": self._around.zone_erases(seen["zone"]),
+            **(self._inspecting.pop(0) if self._inspecting else {"inspected": 0}),
+        }
         for name, (packer, fields) in self._strobes.items():
             if packer.field(seen[name], "en"):
                 effect = (name, *(packer.field(seen[name], key) for key in fields))
@@ -175,6 +183,11 @@ class AdminCommands:
                     retired = effect[1:] in self._around.retired
                     code = int(self._random.integers(1, 5)) if retired else 0
                     self._next_levels["scanned_retired"] = code
+                elif name == "inspect":
+                    reads, erases = self._around.wear(*effect[1:])
+                    wear = self._wear.pack({"reads": reads, "erases": erases})
+                    waits = [{"inspected": 0}] * int(self._random.integers(5))
+                    self._inspecting = [*waits, {"inspected": 1}, {"inspected": 0, "wear": wear}]
         for name in ("clear_cattrip", "reset"):
             if seen[name]:
                 self._effects.append((name,))
@@ -396,6 +409,7 @@ class _Random:
     def _register(self) -> Command:
         writable = [
             *((False, 0x010), (False, 0x018), (False, 0x204), (False, 0x208), (True, 0x00C)),
+            *((False, 0x22C), (False, 0x22C), (False, 0x238)),
             *((True, 0x00C), (True, 0x014), (True, 0x018), (True, 0x100), (True, 0x104)),
             (True, 0x150),
         ]

@@ -67,6 +67,16 @@ class Surroundings:
         retired: (bank, block) of every block that is retired.
     """
 
+    @staticmethod
+    def wear(bank: int, block: int) -> tuple[int, int]:
+        """Reads and erases of a block: any numbers, those of no two blocks the same."""
+        return 0x9E37 * block + bank & 0xFFFFFFFF, 0x85EBCA6B * (bank + 1) + block & 0xFFFFFFFF
+
+    @staticmethod
+    def zone_erases(zone: int) -> int:
+        """The mean erases of a zone."""
+        return 0xC2B2AE35 * (zone + 1) & 0xFFFFFFFF
+
     levels: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(
             (
@@ -118,7 +128,7 @@ def set_feature(address: int, value: int) -> Command:
 # Table 15 and table 16: first and last byte.
 ALWAYS_ON_RANGES = (
     *((0x000, 0x003), (0x004, 0x007), (0x008, 0x00B), (0x010, 0x017), (0x018, 0x01F)),
-    *((0x058, 0x097), (0x098, 0x197), (0x200, 0x203), (0x204, 0x22B)),
+    *((0x058, 0x097), (0x098, 0x197), (0x200, 0x203), (0x204, 0x23F)),
 )
 MMIO_RANGES = ((0x000, 0x067), (0x100, 0x13F), (0x140, 0x153))
 
@@ -148,6 +158,7 @@ class AdminModel:
         self._around = around
         self.errors: list[LoggedError] = []
         self.pending = 0
+        self._wear = (0, 0)
         grades = sum(config.beat_bytes * clock_ghz >= least for least in (24, 96, 192))
         self._grades = max(grades, 1)
         self._code = 0
@@ -157,6 +168,8 @@ class AdminModel:
             (False, 0x010): 0,
             (False, 0x018): 0,
             (False, 0x208): 0,
+            (False, 0x22C): 0,
+            (False, 0x238): 0,
             (True, 0x00C): self._code << 24 | 1 << 16 + self._grades - 1,
             (True, 0x014): 0,
             (True, 0x100): _timer(self._host.accumulate_ns),
@@ -368,6 +381,9 @@ class AdminModel:
             | {
                 (False, 0x004): levels["scratchpad_ready"] << 7 | levels["io_ready"] << 5,
                 (False, 0x204): self.pending,
+                (False, 0x230): self._wear[0],
+                (False, 0x234): self._wear[1],
+                (False, 0x23C): self._around.zone_erases(settings[False, 0x238]),
                 (True, 0x010): levels["shutdown"] << 3 | levels["fatal"] << 1 | levels["io_ready"],
                 (True, 0x018): levels["light_status"] << 1 | levels["cattrip_status"],
                 (True, 0x144): levels["maximum_erases"],
@@ -443,11 +459,17 @@ class AdminModel:
             return Prediction(UNSUPPORTED)
         writable = {
             (False, 0x208): 0b111,
+            (False, 0x22C): self._config.banks * self._config.blocks_a_bank - 1,
+            (False, 0x238): self._host.zones - 1,
             (True, 0x00C): 0x0FFF00C1,
             (True, 0x014): 0b11,
             (True, 0x150): 0x00FFFF7F,
         }.get(place, 0xFFFFFFFF)
         self._settings[place] = value & writable
+        if place == (False, 0x22C):
+            block, bank = divmod(self._settings[place], self._config.banks)
+            self._wear = self._around.wear(bank, block)
+            return Prediction(OK, effects=[("inspect", bank, block)])
         resets = place == (True, 0x014) and value >> 8 == 0x484246 and value & 3 == 0b10
         return Prediction(OK, effects=[("reset",)] if resets else [])
 

@@ -9,7 +9,15 @@ import numpy as np
 
 from neardecode.config import Flash
 from neardecode.flash.blocks.counts import Counted
-from neardecode.flash.blocks.ports import BlockAddress, BlockRow, BlockState, BlockUpdate, ZoneSwap
+from neardecode.flash.blocks.ports import (
+    BlockAddress,
+    BlockErased,
+    BlockRow,
+    BlockState,
+    BlockUpdate,
+    BlockWear,
+    ZoneSwap,
+)
 from neardecode.flash.status import Retired
 from neardecode_testbench.drive.stimulus import Probe, Step
 from neardecode_testbench.scenarios.blocks.edge import CheckError, Recorder
@@ -35,9 +43,10 @@ FIELDS = {
     "replace": ("bank", "block"),
     "swap": ("source", "destination"),
     "sensed": ("bank", "row"),
-    "erased": ("bank", "row"),
+    "erased": ("bank", "row", "block"),
+    "inspect": ("bank", "block"),
 }
-LEVELS = {"retire_channel": 0, "read_limit": 1000}
+LEVELS = {"retire_channel": 0, "read_limit": 1000, "zone": 0}
 LOOKS = {"lookup": "found", "check": "checked"}
 
 
@@ -99,6 +108,8 @@ class BlockTableModel:
         self._counted: tuple[int, int] | None = None
         self._reads: dict[tuple[int, int], int] = {}
         self._erases: dict[tuple[int, int], int] = {}
+        self._zone_erases = [0] * host.zones
+        self._inspected: tuple[int, int] | None = None
         self._unquiet = quiet_cycles(config)
 
     @property
@@ -136,10 +147,16 @@ class BlockTableModel:
             outputs["counted"] = (bank, int(reads > levels["read_limit"]))
         if self._unquiet == 0:
             outputs["maximum_erases"] = max(self._erases.values(), default=0)
-            outputs["average_erases"] = sum(self._erases.values()) // (
-                self._config.banks * self._config.blocks_a_bank
-            )
+            blocks = self._config.banks * self._config.blocks_a_bank
+            outputs["average_erases"] = sum(self._erases.values()) // blocks
+        share = self._config.banks * self._config.blocks_a_bank // self._host.zones
+        outputs["zone_erases"] = self._zone_erases[self._zones[levels["zone"]]] // share
         return outputs
+
+    def wear(self) -> tuple[int, int]:
+        """Reads and erases of the block that was inspected, while nothing is counted."""
+        assert self._inspected is not None
+        return self._reads.get(self._inspected, 0), self._erases.get(self._inspected, 0)
 
     def step(self, asked: Cycle) -> None:
         """The clock's edge after a cycle in which this was asked."""
@@ -156,11 +173,14 @@ class BlockTableModel:
         if "replace" in asked:
             bank, block = asked["replace"]
             self._replacing = _Replacing(bank, self.block(bank, block))
+        if "inspect" in asked:
+            bank, block = asked["inspect"]
+            self._inspected = bank, self.block(bank, block).physical
+        self._step_counts(asked)
         if "swap" in asked:
             first, second = asked["swap"]
             zones = self._zones
             zones[first], zones[second] = zones[second], zones[first]
-        self._step_counts(asked)
         self._cycle += 1
 
     def _step_replacement(self, asked: Cycle) -> None:
@@ -194,8 +214,10 @@ class BlockTableModel:
             self._reads[place] = self._reads.get(place, 0) + 1
             self._counted = bank, self._reads[place]
         if "erased" in asked:
-            bank, row = asked["erased"]
+            bank, row, block = asked["erased"]
             place = bank, row // self._host.pages_a_block
+            size = self._config.blocks_a_bank // self._host.zones
+            self._zone_erases[self._zones[block // size]] += 1
             self._reads[place] = 0
             self._erases[place] = self._erases.get(place, 0) + 1
         if "sensed" in asked or "erased" in asked:
@@ -224,7 +246,8 @@ class BlockTableCycles:
 
     Attributes:
         config, bank_limit: Of the table.
-        script: A `Cycle` each; one with ``replace`` waits until no replacement is under way.
+        script: A `Cycle` each; one with ``replace`` waits until no replacement is under way, one
+            with ``inspect`` is followed by quiet until the wear is there.
         recorder: Sees no stream, as the table has none.
     """
 
@@ -246,8 +269,11 @@ class BlockTableCycles:
             **dict.fromkeys(("lookup", "check", "scan", "replace"), Packer(address)),
             "update": Packer(update),
             "swap": Packer(ZoneSwap(config.host.zones)),
-            **dict.fromkeys(("sensed", "erased"), Packer(row)),
+            "sensed": Packer(row),
+            "erased": Packer(BlockErased(config)),
+            "inspect": Packer(address),
         }
+        self._wear = Packer(BlockWear())
         self._state = Packer(BlockState(config))
         self._counted = Packer(Counted(config))
         self._levels = dict(LEVELS)
@@ -259,13 +285,30 @@ class BlockTableCycles:
             self._one(step, model, {})
         outputs = []
         for asked in self.script:
-            while "replace" in asked and model.replacing:
+            while ("replace" in asked or "inspect" in asked) and model.replacing:
                 self._one(step, model, {})
             outputs.append(self._one(step, model, asked))
+            if "inspect" in asked:
+                outputs[-1]["wear"] = self._inspect(step, model)
         return outputs
 
-    def _one(self, step: Step, model: BlockTableModel, asked: Cycle) -> dict[str, Any]:
-        """One cycle, checked."""
+    def _inspect(self, step: Step, model: BlockTableModel) -> tuple[int, int]:
+        """Waits for the wear that was asked for; it has to be the model's."""
+        for _ in range(quiet_cycles(self.config) + 4):
+            if self._one(step, model, {}, ("inspected",))["inspected"]:
+                break
+        else:
+            raise CheckError(f"cycle {self._cycle}: a block is not inspected")
+        bits = self._one(step, model, {}, ("wear",))["wear"]
+        wear = (self._wear.field(bits, "reads"), self._wear.field(bits, "erases"))
+        if wear != model.wear():
+            raise CheckError(f"wear in cycle {self._cycle} is {wear}, not {model.wear()}")
+        return wear
+
+    def _one(
+        self, step: Step, model: BlockTableModel, asked: Cycle, also: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """One cycle, checked, but for the ports that are looked at also."""
         levels: dict[str, int] = {}
         for port, packer in self._inputs.items():
             if port in asked:
@@ -277,8 +320,8 @@ class BlockTableCycles:
         self._levels |= {port: asked[port] for port in LEVELS if port in asked}
         expected = model.expected(self._levels)
         # What is not certain may be unknown in a simulator that has such values.
-        outputs = step(Probe(levels | self._levels, list(expected))).outputs
-        seen = {port: self._read(port, outputs[port]) for port in expected}
+        outputs = step(Probe(levels | self._levels, [*expected, *also])).outputs
+        seen = {port: self._read(port, outputs[port]) for port in (*expected, *also)}
         for port, value in expected.items():
             if seen[port] != value:
                 raise CheckError(f"{port} in cycle {self._cycle} is {seen[port]}, not {value}")
@@ -348,11 +391,12 @@ def random_cycles(seed: int, config: Flash, stretches: int, busy: float = 0.5) -
                 if bank not in (erased | {last_sensed}):
                     erases -= 1
                     erased.add(bank)
-                    asked["erased"] = (bank, number(config.rows))
+                    asked["erased"] = (bank, number(config.rows), number(blocks))
             yield asked
 
     script: list[Cycle] = []
     for _ in range(stretches):
         script += [{"read_limit": number(9), "retire_channel": int(source.random() < 0.05)}]
         script += [*stretch(), *([{}] * quiet_cycles(config))]
+        script += [{"zone": number(host.zones)}, {"inspect": (number(banks), number(blocks))}]
     return script

@@ -4,82 +4,28 @@ They answer after random delays. Everything that the write path does is compared
 cycle by cycle.
 """
 
-import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from neardecode.config import Flash
-from neardecode.flash.axi import AxiWriteBeat
-from neardecode.flash.blocks.ports import BlockAddress, BlockRow, BlockState, BlockUpdate
-from neardecode.flash.bus import Operation, OperationEnd
-from neardecode.flash.read.pages import Kill
 from neardecode.flash.status import Retired, WriteStatus
-from neardecode.flash.write.ports import (
-    BankStrobe,
-    UnitProbe,
-    UnitProbed,
-    UnitRead,
-    UnitStrobe,
-    WriteEnd,
-    WriteEvents,
-    WriteOpen,
-)
-from neardecode.flash.write.programmer import PageData
 from neardecode_testbench.drive.stimulus import Probe, Step, StuckError
 from neardecode_testbench.scenarios.blocks.edge import CheckError
-from neardecode_testbench.scenarios.blocks.write_model import Command, Page, Unit, WriteModel
-from neardecode_testbench.scenarios.packing import Packer
+from neardecode_testbench.scenarios.blocks.write_around import (
+    EVENTS,
+    STREAMS,
+    WriteAround,
+    WriteSettings,
+)
+from neardecode_testbench.scenarios.blocks.write_banks import Banks
+from neardecode_testbench.scenarios.blocks.write_model import Command, Unit
+from neardecode_testbench.scenarios.blocks.write_readers import Readers
 
-__all__ = ["EVENTS", "STREAMS", "WriteBench", "WriteSettings"]
-
-STREAMS: tuple[str, ...] = ("opens", "data", "ends", "operations", "beats")
-EVENTS = ("programs", "erases", "program_failures", "erase_failures", "timeouts")
-
+__all__ = ["STREAMS", "WriteBench", "WriteSettings"]
 
 Update = tuple[int, int, int, int]
 """Bank, block, next page, failed."""
-
-
-@dataclass(frozen=True)
-class WriteSettings:
-    """How the stand-ins behave.
-
-    Attributes:
-        seed: Of everything random.
-        stalls: The share of cycles in which a stream is held back.
-        unit_limit, gather_cycles: As the ports; no limit given means all units.
-        close_cycles, grant_cycles, replace_cycles: Longest delays of an answer.
-        erase_cycles, program_cycles: Longest time of an operation.
-        erase_failures, program_failures: The share of operations that fail.
-        probes: The share of cycles with a probe.
-    """
-
-    seed: int = 0
-    stalls: float = 0.3
-    unit_limit: int | None = None
-    gather_cycles: int = 400
-    close_cycles: int = 12
-    grant_cycles: int = 6
-    replace_cycles: int = 5
-    erase_cycles: int = 60
-    program_cycles: int = 40
-    erase_failures: float = 0.0
-    program_failures: float = 0.0
-    probes: float = 0.5
-
-
-@dataclass
-class _Operation:
-    """What a bank works on."""
-
-    bank: int
-    erase: bool
-    row: int
-    starts: int
-    beats: list[int] = field(default_factory=list)
-    ends: int | None = None
-    failed: bool = False
 
 
 @dataclass
@@ -105,16 +51,6 @@ class _Bad:
     answered: bool = False
 
 
-@dataclass
-class _Reader:
-    """A reader that was told of a unit, and reads its buffer."""
-
-    unit: Unit
-    number: int
-    beats: list[int]
-    acquires: int
-
-
 class WriteBench:
     """The surroundings of a write path, a cycle at a time.
 
@@ -124,111 +60,54 @@ class WriteBench:
         step: The simulator.
 
     Attributes:
+        around: What all parts of it know.
+        banks, readers: Two of them.
         model: What must come of it.
-        cycle: The next cycle.
         events: How often each event came.
-        flash: The pages programmed, by bank and physical row.
-        programmed: The pages programmed in each physical block since its erase.
-        most_at_once: Most banks that operated at a time.
+        halt: As the port.
+        busy: As the port, in the last cycle.
+        opens: Commands that the host is to send.
         host_stalled: No data is sent.
-        withheld: The readers of a bank that is to be shut do not come to an end.
-        held_after_end: Reads of a unit's buffer after its fate was known.
+        spares: Blocks that each bank has left.
     """
 
     def __init__(self, config: Flash, settings: WriteSettings, step: Step):
-        assert config.host is not None
-        self.config, self.host, self.settings = config, config.host, settings
+        self.around = around = WriteAround(config, settings)
+        self.config, self.host, self.settings = config, around.host, settings
+        self.model = around.model
+        self.random = around.random
+        self.banks = Banks(around)
+        self.readers = Readers(around)
         self._step = step
-        self.random = random.Random(settings.seed)
-        self.model = WriteModel(config)
-        self.cycle = 0
         self.events = dict.fromkeys(EVENTS, 0)
-        self.flash: dict[tuple[int, int], list[int]] = {}
-        self.programmed: dict[tuple[int, int], int] = {}
         self.spares = dict.fromkeys(range(config.banks), self.host.spare_blocks)
-        self.most_at_once = 0
-        self.held_after_end = 0
         self.halt = 0
-        self.erase_request = 0
-        self.erase_zones = 0
-        self.erasing_zones = False
         self.busy = 0
         self.host_stalled = False
-        self.withheld = False
-        self._packers = {
-            "probe": Packer(UnitProbe(config)),
-            "probed": Packer(UnitProbed(config)),
-            "unit": Packer(UnitStrobe(config)),
-            "read": Packer(UnitRead(config)),
-            "block": Packer(BlockAddress(config)),
-            "checked": Packer(BlockState(config)),
-            "update": Packer(BlockUpdate(config)),
-            "erased": Packer(BlockRow(config)),
-            "kill": Packer(Kill(config)),
-            "bank": Packer(BankStrobe(config)),
-            "end": Packer(OperationEnd(config.banks)),
-            "events": Packer(WriteEvents()),
-            "opens": Packer(WriteOpen(config)),
-            "data": Packer(AxiWriteBeat(config.beat_bytes)),
-            "ends": Packer(WriteEnd(self.host.writes)),
-            "operations": Packer(Operation(config.banks, config.rows)),
-            "beats": Packer(PageData(config.beat_bytes)),
-        }
         self._outputs = [
             *(f"{name}__ready" for name in ("opens", "data")),
             *(f"{name}__{end}" for name in STREAMS[2:] for end in ("valid", "payload")),
-            *("probed", "check", "update", "replace", "erased", "kill", "reopen"),
+            *("check", "update", "replace", "erased", "kill", "reopen"),
             *("close", "close_bank", "bus_request", "erase_done", "busy", "events"),
         ]
         self._levels: dict[str, int] = {}
-        # Streams.
         self.opens: deque[Command] = deque()
         self._opening: Command | None = None
         self._data: deque[tuple[Command, int, int]] = deque()
         self._data_offered = False
-        self._stalled = dict.fromkeys(STREAMS, False)
-        # The table.
         self._checked = 0
         self._bad: _Bad | None = None
         self._failed_units: list[Unit] = []
         self._restored = False
-        # The read path.
-        self._closing: tuple[int, int] | None = None
-        self._shut: set[int] = set()
-        self._killed: dict[int, int] = {}
-        self._grant = 0
-        self._granted = 0
-        self._halted = 0
-        # The dies.
-        self.banks: dict[int, _Operation] = {}
-        self._ended: dict[int, _Operation] = {}
-        self._filling: _Operation | None = None
-        self._offered_bank: int | None = None
-        # Readers.
-        self._asked: tuple[Page, list[int]] | None = None
-        self._probe: tuple[Unit | None, list[int], bool] | None = None
-        self._readers: list[_Reader] = []
-        self._acquired: _Reader | None = None
-        self._released: _Reader | None = None
-        self._reading: int | None = None
-        self._read: int | None = None
 
-    def _any_page(self) -> Page:
-        units = self.model.units
-        if units and self.random.random() < 0.7:
-            return self.random.choice(units).page
-        return self.random.randrange(self.config.banks), self.random.randrange(
-            self.config.pages_a_bank
-        )
+    @property
+    def cycle(self) -> int:
+        """The next cycle."""
+        return self.around.cycle
 
-    def _chance(self, share: float) -> bool:
-        return self.random.random() < share
-
-    def _hold(self, stream: str) -> bool:
-        """Whether a stream is held back in this cycle: now and then for a while."""
-        if self._chance(0.2):
-            self._stalled[stream] = self._chance(self.settings.stalls)
-        return self._stalled[stream]
+    def secure_erase(self, zones: int) -> None:
+        """Asks for a secure erase, and stops asking when it is done."""
+        self.around.erase_request, self.around.erase_zones = 1, zones
 
     def free_entries(self) -> list[int]:
         """Entries that no command has."""
@@ -256,7 +135,7 @@ class WriteBench:
             or self._data
             or self.model.commands
             or any(unit.live for unit in self.model.units)
-            or self._readers
+            or not self.readers.idle
         )
 
     def run(self, cycles: int, until: Callable[[], bool] = lambda: False) -> None:
@@ -286,33 +165,27 @@ class WriteBench:
         levels = self._drive()
         changed = {port: value for port, value in levels.items() if self._levels.get(port) != value}
         self._levels |= changed
-        # A memory that was never read gives nothing that could be sampled.
-        outputs = [*self._outputs, *(["read_data"] if self._read is not None else [])]
-        seen = self._step(Probe(changed, outputs)).outputs
+        seen = self._step(Probe(changed, [*self._outputs, *self.readers.outputs])).outputs
         self._watch(levels, seen)
-        self.cycle += 1
-
-    def _field(self, name: str, bits: int, *fields: str) -> list[int]:
-        return [self._packers[name].field(bits, each) for each in fields]
+        self.around.cycle += 1
 
     def _drive(self) -> dict[str, int]:
         levels = {
             "unit_limit": self.limit,
             "gather_cycles": self.settings.gather_cycles,
             "halt": self.halt,
-            "erase_request": self.erase_request,
-            "erase_zones": self.erase_zones,
+            "erase_request": self.around.erase_request,
+            "erase_zones": self.around.erase_zones,
             "checked": self._checked,
             "replaced": 0,
             "closed": 0,
-            "bus_granted": self._granted,
             "ended": 0,
             "opens__valid": 0,
             "data__valid": 0,
-            "ends__ready": int(not self._hold("ends")),
-            "beats__ready": int(not self._hold("beats")),
+            "ends__ready": int(not self.around.hold("ends")),
+            "beats__ready": int(not self.around.hold("beats")),
         }
-        if self._opening is None and self.opens and not self._hold("opens"):
+        if self._opening is None and self.opens and not self.around.hold("opens"):
             self._opening = command = self.opens.popleft()
             last = len(command.data) - 1
             self._data.extend(
@@ -321,27 +194,25 @@ class WriteBench:
         if self._opening is not None:
             command = self._opening
             levels["opens__valid"] = 1
-            levels["opens__payload"] = self._packers["opens"].pack(
-                {
-                    "entry": command.entry,
-                    "bank": command.page[0],
-                    "row": command.page[1],
-                    "first": command.first,
-                    "beats": command.beats,
-                    "refused": command.refused[0],
-                    "info": command.refused[1],
-                }
+            levels["opens__payload"] = self.around.pack(
+                "opens",
+                entry=command.entry,
+                bank=command.page[0],
+                row=command.page[1],
+                first=command.first,
+                beats=command.beats,
+                refused=command.refused[0],
+                info=command.refused[1],
             )
         if self._data and not self._data_offered:
-            self._data_offered = not self._hold("data") and not self.host_stalled
+            self._data_offered = not self.around.hold("data") and not self.host_stalled
         if self._data_offered:
             levels["data__valid"] = 1
             _, data, last = self._data[0]
-            levels["data__payload"] = self._packers["data"].pack({"data": data, "last": last})
+            levels["data__payload"] = self.around.pack("data", data=data, last=last)
         self._drive_table(levels)
-        self._drive_read_path(levels)
-        self._drive_dies(levels)
-        self._drive_reader(levels)
+        self.banks.drive(levels)
+        self.readers.drive(levels)
         return levels
 
     def _drive_table(self, levels: dict[str, int]) -> None:
@@ -362,94 +233,19 @@ class WriteBench:
         levels |= {"replaced": 1, "replacement": bad.replacement}
         bad.answered = True
 
-    def _drive_read_path(self, levels: dict[str, int]) -> None:
-        if self._closing is not None:
-            bank, delay = self._closing
-            if delay or self.withheld:
-                self._closing = (bank, max(delay - 1, 0))
-            else:
-                levels["closed"] = 1
-
-    def _drive_dies(self, levels: dict[str, int]) -> None:
-        due = [
-            bank
-            for bank, work in self.banks.items()
-            if work.ends is not None and work.ends <= self.cycle
-        ]
-        if due:
-            bank = self.random.choice(due)
-            work = self._ended[bank] = self.banks.pop(bank)
-            levels["ended"] = 1
-            levels["end"] = self._packers["end"].pack({"bank": bank, "failed": work.failed})
-            block = (bank, work.row // self.host.pages_a_block)
-            if not work.failed:
-                self.programmed[block] = 0 if work.erase else self.programmed[block] + 1
-        # An operation is taken when its bank is idle and no page is on its way.
-        levels["operations__ready"] = int(
-            not self._hold("operations")
-            and self._filling is None
-            and self._offered_bank is not None
-            and self._offered_bank not in self.banks
-        )
-
-    def _drive_reader(self, levels: dict[str, int]) -> None:
-        levels |= {"probe": 0, "acquire": 0, "release": 0, "read": 0}
-        self._asked = None
-        if self._chance(self.settings.probes):
-            bank, row = self._any_page()
-            first = self.random.randrange(self.config.page_beats)
-            beats = self.random.randint(1, self.config.page_beats - first)
-            levels["probe"] = self._packers["probe"].pack(
-                {"en": 1, "bank": bank, "row": row, "first": first, "beats": beats}
-            )
-            self._asked = ((bank, row), list(range(first, first + beats)))
-        self._acquired = self._released = None
-        for reader in self._readers:
-            if reader.acquires == self.cycle:
-                levels["acquire"] = self._packers["unit"].pack({"en": 1, "unit": reader.number})
-                self._acquired = reader
-        self._reading = None
-        held = [reader for reader in self._readers if reader.acquires < self.cycle]
-        if held and self._chance(0.5):
-            reader = self.random.choice(held)
-            if reader.beats:
-                beat = reader.beats.pop()
-                levels["read"] = self._packers["read"].pack(
-                    {"en": 1, "unit": reader.number, "beat": beat}
-                )
-                self._reading = reader.unit.data[beat]
-                self.held_after_end += not reader.unit.live
-            else:
-                levels["release"] = self._packers["unit"].pack({"en": 1, "unit": reader.number})
-                self._released = reader
-
     def _watch(self, levels: dict[str, int], seen: dict[str, int]) -> None:
         model = self.model
         complete = {unit for unit in model.units if model.complete(unit)}
-        hit = None if self._asked is None else model.live_unit(self._asked[0])
-        self._watch_probed(seen)
+        self.readers.watch(seen)
         opened = self._watch_streams(levels, seen)
-        self._probe = None
-        if self._asked is not None:
-            beats = self._asked[1]
-            self._probe = (hit, beats, hit is not None and model.pending(hit, beats))
-        if self._acquired is not None:
-            unit = self._acquired.unit
-            unit.readers += 1
-            if unit not in model.units:
-                model.units.append(unit)
-        if self._released is not None:
-            self._released.unit.readers -= 1
-            self._readers.remove(self._released)
+        self.readers.settle()
         self._watch_steps(levels, seen, opened, complete)
         self._watch_replace(seen)
-        self._watch_read_path(levels, seen)
-        self._watch_dies(levels, seen)
+        self.banks.watch(levels, seen)
         self.busy = seen["busy"]
-        self.most_at_once = max(self.most_at_once, len(self.banks))
         if seen["erase_done"]:
-            self.erase_request = 0
-            self.erasing_zones = False
+            self.around.erase_request = 0
+            self.around.erasing_zones = False
         self._check_times()
         model.forget()
 
@@ -461,35 +257,10 @@ class WriteBench:
             if unit.live and not self.model.complete(unit) and late > slack:
                 raise CheckError(f"page {unit.page} gathers {late} cycles too long")
 
-    def _watch_probed(self, seen: dict[str, int]) -> None:
-        if self._read is not None and seen["read_data"] != self._read:
-            raise CheckError(f"read {seen['read_data']:#x}, not {self._read:#x}")
-        self._read = self._reading
-        if self._probe is None:
-            return
-        unit, beats, waits = self._probe
-        hit, number, pending = self._field("probed", seen["probed"], "hit", "unit", "pending")
-        if hit != (unit is not None):
-            raise CheckError(f"cycle {self.cycle}: a probe of {unit} hit: {hit}")
-        if unit is None:
-            return
-        if pending != waits:
-            raise CheckError(f"cycle {self.cycle}: beats {beats} of {unit} pending: {pending}")
-        if unit.number is None:
-            unit.number = number
-            if any(u.number == number and u is not unit and u.in_use for u in self.model.units):
-                raise CheckError(f"unit {number} has two pages")
-        if unit.number != number:
-            raise CheckError(f"page {unit.page} moved from unit {unit.number} to {number}")
-        if not pending and len(self._readers) < 3 and self._chance(0.2):
-            acquires = self.cycle + self.random.randint(1, 2)
-            if all(reader.acquires != acquires for reader in self._readers):
-                self._readers.append(_Reader(unit, number, list(beats), acquires))
-
     def _watch_streams(self, levels: dict[str, int], seen: dict[str, int]) -> Update | None:
         update = None
         if seen["ends__valid"]:
-            entry, status, info = self._field(
+            entry, status, info = self.around.fields(
                 "ends", seen["ends__payload"], "entry", "status", "info"
             )
             if entry in self.model.commands:
@@ -498,7 +269,7 @@ class WriteBench:
                 self.model.answered(entry, (status, info))
         if levels["opens__valid"] and seen["opens__ready"]:
             assert self._opening is not None
-            if self.erasing_zones:
+            if self.around.erasing_zones:
                 raise CheckError("a command was accepted during a secure erase")
             update = self.model.open(self._opening, self.limit, self.cycle)
             self._opening = None
@@ -519,15 +290,19 @@ class WriteBench:
     ) -> None:
         """The steps that units made, and the changes of the table and of the banks with them."""
         model, pages = self.model, self.host.pages_a_block
-        en, bank, block = self._field("block", seen["check"], "en", "bank", "block")
+        en, bank, block = self.around.fields("block", seen["check"], "en", "bank", "block")
         if en:
-            self._checked = self._packers["checked"].pack(vars(model.blocks[bank, block]))
-        events = dict(zip(EVENTS, self._field("events", seen["events"], *EVENTS), strict=True))
+            self._checked = self.around.pack("checked", **vars(model.blocks[bank, block]))
+        events = dict(
+            zip(EVENTS, self.around.fields("events", seen["events"], *EVENTS), strict=True)
+        )
         for event, count in events.items():
             self.events[event] += count
-        reopened, reopened_bank = self._field("bank", seen["reopen"], "en", "bank")
-        erased, erased_bank, row = self._field("erased", seen["erased"], "en", "bank", "row")
-        en, *fields = self._field(
+        reopened, reopened_bank = self.around.fields("bank", seen["reopen"], "en", "bank")
+        erased, erased_bank, row, erased_block = self.around.fields(
+            "erased", seen["erased"], "en", "bank", "row", "block"
+        )
+        en, *fields = self.around.fields(
             "update", seen["update"], "en", "bank", "block", "next_page", "failed"
         )
         update = (fields[0], fields[1], fields[2], fields[3]) if en else None
@@ -538,15 +313,12 @@ class WriteBench:
         if erased != events["erases"]:
             raise CheckError("the strobe of an erase is not its event")
         if erased:
-            self._take_end(erased_bank, erase=True, failed=False, row=row)
-            if self.erasing_zones:
+            self.banks.take_end(erased_bank, erase=True, failed=False, row=row)
+            if model.blocks[erased_bank, erased_block].physical != row // pages:
+                raise CheckError(f"row {row} of bank {erased_bank} is not in block {erased_block}")
+            if self.around.erasing_zones:
                 reopens = erased_bank
-                (block,) = (
-                    block
-                    for (bank, block), record in model.blocks.items()
-                    if bank == erased_bank and record.physical == row // pages
-                )
-                expected = (erased_bank, block, 0, 0)
+                expected = (erased_bank, erased_block, 0, 0)
         if self._restored:
             expected, reopens = self._restore()
         self._restored = self._bad is not None and self._bad.answered
@@ -562,33 +334,17 @@ class WriteBench:
         if (reopened_bank if reopened else None) != reopens:
             raise CheckError(f"cycle {self.cycle}: reopened {reopened_bank}, not {reopens}")
         if reopened:
-            if reopened_bank in self.banks or reopened_bank not in self._shut:
-                raise CheckError(f"bank {reopened_bank} was reopened")
-            self._shut.remove(reopened_bank)
-            del self._killed[reopened_bank]
-
-    def _take_end(self, bank: int, erase: bool, failed: bool, row: int | None = None) -> _Operation:
-        """The hardware has seen the end of an operation."""
-        work = self._ended.pop(bank, None)
-        if work is None or work.erase != erase or work.failed != failed:
-            raise CheckError(f"bank {bank}: no such end (erase: {erase}, failed: {failed}): {work}")
-        if row is not None and row != work.row:
-            raise CheckError(f"bank {bank}: row {work.row} was erased, not {row}")
-        return work
-
-    def _operating(self, bank: int) -> Unit:
-        (unit,) = (u for u in self.model.units if u.live and u.operating and u.page[0] == bank)
-        return unit
+            self.banks.reopen(reopened_bank)
 
     def _programmed(self, bank: int, failed: bool) -> Update | None:
         """A program ended."""
         model = self.model
-        work, unit = self._take_end(bank, erase=False, failed=failed), self._operating(bank)
+        work, unit = self.banks.take_end(bank, erase=False, failed=failed), self.banks.unit_of(bank)
         if failed:
             model.doom(unit, (WriteStatus.ORDER.value, 2))
             self._failed_units.append(unit)
             return (*model.block_of(unit.page), 0, 1)
-        self.flash[bank, work.row] = work.beats
+        self.banks.flash[bank, work.row] = work.beats
         model.end(unit, WriteStatus.OK)
         return None
 
@@ -625,7 +381,7 @@ class WriteBench:
         return (*bad.block, *bad.record), reopens
 
     def _watch_replace(self, seen: dict[str, int]) -> None:
-        en, bank, block = self._field("block", seen["replace"], "en", "bank", "block")
+        en, bank, block = self.around.fields("block", seen["replace"], "en", "bank", "block")
         if not en:
             return
         if self._bad is not None:
@@ -635,8 +391,8 @@ class WriteBench:
         failed = [u for u in self._failed_units if model.block_of(u.page) == (bank, block)]
         erase = not failed
         if erase:
-            self._take_end(bank, erase=True, failed=True)
-            unit = None if self.erasing_zones else self._operating(bank)
+            self.banks.take_end(bank, erase=True, failed=True)
+            unit = None if self.around.erasing_zones else self.banks.unit_of(bank)
         else:
             (unit,) = failed
             self._failed_units.remove(unit)
@@ -645,105 +401,3 @@ class WriteBench:
         delay = self.random.randint(0, self.settings.replace_cycles)
         before = (record.next_page, record.failed)
         self._bad = _Bad((bank, block), delay, before, unit, erase)
-
-    def _watch_read_path(self, levels: dict[str, int], seen: dict[str, int]) -> None:
-        self._halted = self._halted + 1 if levels["halt"] else 0
-        bank = seen["close_bank"]
-        if self._closing is None:
-            if seen["close"]:
-                if bank in self._shut or bank in self.banks:
-                    raise CheckError(f"bank {bank} is shut twice")
-                if self._halted > 3 and not self.erase_request:
-                    raise CheckError(f"bank {bank} is shut in a halt")
-                self._closing = (bank, self.random.randint(0, self.settings.close_cycles))
-        elif not seen["close"] or bank != self._closing[0]:
-            raise CheckError(f"bank {self._closing[0]} is no longer to be shut")
-        elif levels["closed"]:
-            self._shut.add(bank)
-            self._closing = None
-        en, bank, row, block = self._field("kill", seen["kill"], "en", "bank", "row", "block")
-        if en:
-            self._kill(bank, row, bool(block))
-        if seen["bus_request"]:
-            self._grant = self._grant or self.random.randint(1, self.settings.grant_cycles)
-            self._grant -= not self._granted and self._grant > 1
-            self._granted = int(self._grant == 1)
-        else:
-            if self._filling is not None and not self._filling.erase:
-                raise CheckError("the lanes were let go within a page")
-            self._grant = self._granted = 0
-
-    def _kill(self, bank: int, row: int, whole: bool) -> None:
-        """Copies of a page or a block are dropped, before it changes."""
-        model, pages = self.model, self.host.pages_a_block
-        if bank not in self._shut or bank in self.banks:
-            raise CheckError(f"copies of row {row} of bank {bank} were dropped while it was open")
-        blocks = [
-            block
-            for (of_bank, block), record in model.blocks.items()
-            if of_bank == bank and record.physical == row // pages and not record.retired
-        ]
-        if len(blocks) != 1 or whole != (row % pages == 0):
-            raise CheckError(f"copies of row {row} of bank {bank} were dropped: {blocks}, {whole}")
-        (block,) = blocks
-        self._killed[bank] = row
-        if self.erase_request and not any(unit.live for unit in model.units):
-            self.erasing_zones = True
-            zone = block * self.host.zones // self.config.blocks_a_bank
-            if row % pages or not self.erase_zones >> zone & 1:
-                raise CheckError(f"row {row} of bank {bank} is not to be erased")
-            return
-        unit = model.live_unit((bank, block * pages + row % pages))
-        if unit is None or not model.complete(unit):
-            raise CheckError(f"row {row} of bank {bank} is no complete page")
-        if model.units_of_block((bank, block))[0] is not unit:
-            raise CheckError(f"page {unit.page} goes before an older one")
-        unit.operating = True
-
-    def _watch_dies(self, levels: dict[str, int], seen: dict[str, int]) -> None:
-        self._offered_bank = None
-        if seen["operations__valid"]:
-            bank, row, erase = self._field(
-                "operations", seen["operations__payload"], "bank", "row", "erase"
-            )
-            self._offered_bank = bank
-            if not erase and not levels["bus_granted"]:
-                raise CheckError("a program without the lanes")
-            if levels["operations__ready"]:
-                self._offered_bank = None
-                self._operate(bank, row, bool(erase))
-        if seen["beats__valid"] and levels["beats__ready"]:
-            bits = seen["beats__payload"]
-            data, first, last = self._field("beats", bits, "data", "first", "last")
-            work = self._filling
-            if work is None or work.starts == self.cycle or not levels["bus_granted"]:
-                raise CheckError(f"cycle {self.cycle}: a beat without a program")
-            work.beats.append(data)
-            whole = len(work.beats) == self.config.page_beats
-            if first != (len(work.beats) == 1) or last != whole:
-                raise CheckError(f"beat {len(work.beats)} of a page: first {first}, last {last}")
-            if whole:
-                unit = self._operating(work.bank)
-                if work.beats != [unit.data[beat] for beat in range(self.config.page_beats)]:
-                    raise CheckError(f"page {unit.page} is programmed with other data")
-                self._filling = None
-                work.ends = self.cycle + self.random.randint(1, self.settings.program_cycles)
-
-    def _operate(self, bank: int, row: int, erase: bool) -> None:
-        """The dies take an operation."""
-        settings, pages = self.settings, self.host.pages_a_block
-        block = (bank, row // pages)
-        if bank not in self._shut or self._killed.get(bank) != row:
-            raise CheckError(f"row {row} of bank {bank}: its bank is open")
-        work = _Operation(bank, erase, row, self.cycle)
-        if erase:
-            work.failed = self._chance(settings.erase_failures)
-            work.ends = self.cycle + self.random.randint(1, settings.erase_cycles)
-            if work.failed:
-                self.programmed.pop(block, None)
-        else:
-            if self.programmed.get(block) != row % pages:
-                raise CheckError(f"row {row} of bank {bank} is programmed out of order")
-            work.failed = self._chance(settings.program_failures)
-            self._filling = work
-        self.banks[bank] = work
