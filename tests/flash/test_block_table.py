@@ -298,11 +298,13 @@ def test_wear_is_told_by_block_and_by_zone():
         {"inspect": (1, 5)},
         {"inspect": (1, 6)},
         {"inspect": (2, 5)},
+        *quiet,
         # A spare in the place of block 5, erased six times: nine erases of zone 2's eight blocks.
         *replaced((1, 5)),
         *(cycle for _ in range(6) for cycle in ({"erased": (1, 4 * 8, 5)}, {}, {}, {}, {})),
         *quiet,
         {"inspect": (1, 5)},
+        *quiet,
         {"zone": 2},
         {"zone": 3, "swap": (2, 0)},
         {"zone": 0},

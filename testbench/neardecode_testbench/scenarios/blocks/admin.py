@@ -186,7 +186,7 @@ class AdminCommands:
                 elif name == "inspect":
                     reads, erases = self._around.wear(*effect[1:])
                     wear = self._wear.pack({"reads": reads, "erases": erases})
-                    waits = [{"inspected": 0}] * int(self._random.integers(5))
+                    waits = [{"inspected": 0}] * int(self._random.integers(40))
                     self._inspecting = [*waits, {"inspected": 1}, {"inspected": 0, "wear": wear}]
         for name in ("clear_cattrip", "reset"):
             if seen[name]:

@@ -109,7 +109,8 @@ class BlockTableModel:
         self._reads: dict[tuple[int, int], int] = {}
         self._erases: dict[tuple[int, int], int] = {}
         self._zone_erases = [0] * host.zones
-        self._inspected: tuple[int, int] | None = None
+        self._inspected: tuple[int, _Block] | None = None
+        self._wears: set[tuple[int, int]] = set()
         self._unquiet = quiet_cycles(config)
 
     @property
@@ -153,10 +154,23 @@ class BlockTableModel:
         outputs["zone_erases"] = self._zone_erases[self._zones[levels["zone"]]] // share
         return outputs
 
-    def wear(self) -> tuple[int, int]:
-        """Reads and erases of the block that was inspected, while nothing is counted."""
-        assert self._inspected is not None
-        return self._reads.get(self._inspected, 0), self._erases.get(self._inspected, 0)
+    @property
+    def inspecting(self) -> bool:
+        """A block's wear was asked for and is not there."""
+        return self._inspected is not None
+
+    def inspected(self) -> set[tuple[int, int]]:
+        """What a block's wear, reads and erases, was since it was asked for; it is there now."""
+        if self._inspected is None:
+            raise CheckError(f"cycle {self._cycle}: no block was to be inspected")
+        self._inspected = None
+        return self._wears
+
+    def _see_wear(self) -> None:
+        if self._inspected is not None:
+            bank, block = self._inspected
+            place = bank, block.physical
+            self._wears.add((self._reads.get(place, 0), self._erases.get(place, 0)))
 
     def step(self, asked: Cycle) -> None:
         """The clock's edge after a cycle in which this was asked."""
@@ -175,12 +189,14 @@ class BlockTableModel:
             self._replacing = _Replacing(bank, self.block(bank, block))
         if "inspect" in asked:
             bank, block = asked["inspect"]
-            self._inspected = bank, self.block(bank, block).physical
+            self._inspected, self._wears = (bank, self.block(bank, block)), set()
+            self._see_wear()
         self._step_counts(asked)
         if "swap" in asked:
             first, second = asked["swap"]
             zones = self._zones
             zones[first], zones[second] = zones[second], zones[first]
+        self._see_wear()
         self._cycle += 1
 
     def _step_replacement(self, asked: Cycle) -> None:
@@ -247,7 +263,7 @@ class BlockTableCycles:
     Attributes:
         config, bank_limit: Of the table.
         script: A `Cycle` each; one with ``replace`` waits until no replacement is under way, one
-            with ``inspect`` is followed by quiet until the wear is there.
+            with ``inspect`` until none is inspected.
         recorder: Sees no stream, as the table has none.
     """
 
@@ -274,6 +290,7 @@ class BlockTableCycles:
             "inspect": Packer(address),
         }
         self._wear = Packer(BlockWear())
+        self._wears: set[tuple[int, int]] | None = None
         self._state = Packer(BlockState(config))
         self._counted = Packer(Counted(config))
         self._levels = dict(LEVELS)
@@ -285,30 +302,17 @@ class BlockTableCycles:
             self._one(step, model, {})
         outputs = []
         for asked in self.script:
-            while ("replace" in asked or "inspect" in asked) and model.replacing:
+            while ("replace" in asked and model.replacing) or (
+                "inspect" in asked and model.inspecting
+            ):
                 self._one(step, model, {})
             outputs.append(self._one(step, model, asked))
-            if "inspect" in asked:
-                outputs[-1]["wear"] = self._inspect(step, model)
+        if model.inspecting:
+            raise CheckError("a block was not inspected")
         return outputs
 
-    def _inspect(self, step: Step, model: BlockTableModel) -> tuple[int, int]:
-        """Waits for the wear that was asked for; it has to be the model's."""
-        for _ in range(quiet_cycles(self.config) + 4):
-            if self._one(step, model, {}, ("inspected",))["inspected"]:
-                break
-        else:
-            raise CheckError(f"cycle {self._cycle}: a block is not inspected")
-        bits = self._one(step, model, {}, ("wear",))["wear"]
-        wear = (self._wear.field(bits, "reads"), self._wear.field(bits, "erases"))
-        if wear != model.wear():
-            raise CheckError(f"wear in cycle {self._cycle} is {wear}, not {model.wear()}")
-        return wear
-
-    def _one(
-        self, step: Step, model: BlockTableModel, asked: Cycle, also: Sequence[str] = ()
-    ) -> dict[str, Any]:
-        """One cycle, checked, but for the ports that are looked at also."""
+    def _one(self, step: Step, model: BlockTableModel, asked: Cycle) -> dict[str, Any]:
+        """One cycle, checked."""
         levels: dict[str, int] = {}
         for port, packer in self._inputs.items():
             if port in asked:
@@ -320,11 +324,17 @@ class BlockTableCycles:
         self._levels |= {port: asked[port] for port in LEVELS if port in asked}
         expected = model.expected(self._levels)
         # What is not certain may be unknown in a simulator that has such values.
-        outputs = step(Probe(levels | self._levels, [*expected, *also])).outputs
-        seen = {port: self._read(port, outputs[port]) for port in (*expected, *also)}
+        outputs = step(Probe(levels | self._levels, [*expected, "inspected", "wear"])).outputs
+        seen = {port: self._read(port, outputs[port]) for port in expected}
         for port, value in expected.items():
             if seen[port] != value:
                 raise CheckError(f"{port} in cycle {self._cycle} is {seen[port]}, not {value}")
+        if self._wears is not None:
+            wear = tuple(self._wear.field(outputs["wear"], name) for name in ("reads", "erases"))
+            if wear not in self._wears:
+                raise CheckError(f"wear in cycle {self._cycle} is {wear}, not in {self._wears}")
+            seen["wear"] = wear
+        self._wears = model.inspected() if outputs["inspected"] else None
         model.step(asked)
         self._cycle += 1
         return seen
@@ -379,6 +389,8 @@ def random_cycles(seed: int, config: Flash, stretches: int, busy: float = 0.5) -
                 asked["replace"] = (number(banks), number(blocks))
             if source.random() < 0.06:
                 asked["swap"] = (number(host.zones), number(host.zones))
+            if source.random() < 0.1:
+                asked["inspect"] = (number(banks), number(blocks))
             candidates = [
                 bank for bank in range(banks) if bank not in erased and bank != last_sensed
             ]
@@ -398,5 +410,5 @@ def random_cycles(seed: int, config: Flash, stretches: int, busy: float = 0.5) -
     for _ in range(stretches):
         script += [{"read_limit": number(9), "retire_channel": int(source.random() < 0.05)}]
         script += [*stretch(), *([{}] * quiet_cycles(config))]
-        script += [{"zone": number(host.zones)}, {"inspect": (number(banks), number(blocks))}]
+        script += [{"zone": number(host.zones)}]
     return script
