@@ -20,7 +20,7 @@ def test_native_is_faster_than_amaranths_simulator(neardecode):
     assert results["ratio"] == rates["native"] / rates["amaranth"] > 1
 
 
-@pytest.mark.parametrize("pattern", ["sequential", "weights"])
+@pytest.mark.parametrize("pattern", ["sequential", "weights", "random"])
 def test_a_flash_channel_reaches_its_bound(neardecode, pattern):
     result = neardecode(
         *("bench", "flash", "--tr-us", 1, "--banks", 4, "--dies", 1),
@@ -29,7 +29,8 @@ def test_a_flash_channel_reaches_its_bound(neardecode, pattern):
     assert (result.status, result.err) == (0, "")
     results = json.loads(result.out)
     assert results["bound"] == 4 * 64 / 1600
-    assert 0.99 <= results["ratio"] <= 1.0001
+    # Random pages find their banks unevenly, and now and then a page that is buffered.
+    assert (0.3 if pattern == "random" else 0.99) <= results["ratio"] <= 1.0001
     assert results["utilisation"] == results["ratio"] * results["bound"]
     assert results["busy"] + sum(results["stalls"].values()) == results["total_cycles"]
     assert results["peak_tbs"] == 1.6384

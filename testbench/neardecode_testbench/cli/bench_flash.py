@@ -39,7 +39,8 @@ def flash(
         Port, typer.Option(help="Whose: the MAC slice's pages, or the host's AXI bursts.")
     ] = "slice",
     sweep: Annotated[
-        bool, typer.Option("--sweep", help="Instead, tR from 1 to 20 us by 1 to 64 banks.")
+        bool,
+        typer.Option("--sweep", help="Instead, tR from 1 to 20 us by 1 to 64 banks times dies."),
     ] = False,
     faults: Annotated[
         int | None,

@@ -28,7 +28,8 @@ Port = Literal["slice", "host"]
 ROWS = 64
 """Pages of a bank while it is measured; a stream needs no more."""
 TIMES = (1.0, 4.0, 10.0, 20.0)
-BANKS = (1, 2, 4, 8, 16, 32, 64)
+BANKS = ((1, 1), (2, 1), (2, 2), (4, 2), (4, 4), (8, 4), (16, 4))
+"""Banks a die, dies."""
 SWEPT: tuple[Pattern, ...] = ("sequential", "weights")
 LEAST_RATIO = 0.99
 
@@ -75,8 +76,8 @@ def sweep_channels(config: Config, seed: int, quiet: bool, json: Path | None) ->
         Exit: with 1 if a stream does not reach its share of the bound.
         InputError: if a stream was faster than its bound.
     """
-    points = [(tr_us, banks) for banks in BANKS for tr_us in TIMES]
-    measured: dict[tuple[float, int], list[StreamMeasure]] = {}
+    points = [(tr_us, *banks) for banks in BANKS for tr_us in TIMES]
+    measured: dict[tuple[float, int, int], list[StreamMeasure]] = {}
     with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
         running = {pool.submit(_point, config, seed, *point): point for point in points}
         done = track(as_completed(running), "Points", len(points), console=console, disable=quiet)
@@ -84,19 +85,20 @@ def sweep_channels(config: Config, seed: int, quiet: bool, json: Path | None) ->
             try:
                 measured[running[future]] = future.result()
             except ValueError as error:
-                tr_us, banks = running[future]
-                raise InputError(f"tR {tr_us:g} us, {banks} banks: {error}") from None
+                tr_us, banks, dies = running[future]
+                raise InputError(f"tR {tr_us:g} us, {banks} x {dies} banks: {error}") from None
     least = min(one.ratio for pair in measured.values() for one in pair)
     if not quiet:
         table = Table(title="Share of the bound: sequential, weights", title_justify="left")
-        table.add_column("banks", justify="right")
+        table.add_column("banks x dies", justify="right")
         for tr_us in TIMES:
             table.add_column(f"tR {tr_us:g} us", justify="right")
-        for banks in BANKS:
+        for banks, dies in BANKS:
             cells = [
-                ", ".join(f"{one.ratio:.4f}" for one in measured[tr_us, banks]) for tr_us in TIMES
+                ", ".join(f"{one.ratio:.4f}" for one in measured[tr_us, banks, dies])
+                for tr_us in TIMES
             ]
-            table.add_row(str(banks), *cells)
+            table.add_row(f"{banks} x {dies} = {banks * dies}", *cells)
         console.print(table)
         console.print(f"least: {least:.4f}")
     write_json(
@@ -107,13 +109,14 @@ def sweep_channels(config: Config, seed: int, quiet: bool, json: Path | None) ->
                 {
                     "tr_us": tr_us,
                     "banks": banks,
+                    "dies": dies,
                     "pattern": pattern,
                     "utilisation": one.utilisation,
                     "bound": one.bound,
                     "ratio": one.ratio,
                     "stalls": {name.lower(): count for name, count in one.stalls.items()},
                 }
-                for (tr_us, banks), pair in sorted(measured.items())
+                for (tr_us, banks, dies), pair in sorted(measured.items())
                 for pattern, one in zip(SWEPT, pair, strict=True)
             ],
         },
@@ -122,6 +125,6 @@ def sweep_channels(config: Config, seed: int, quiet: bool, json: Path | None) ->
         raise typer.Exit(1)
 
 
-def _point(config: Config, seed: int, tr_us: float, banks: int) -> list[StreamMeasure]:
-    settings = one_channel(config, "slice", tr_us, banks, 1)
+def _point(config: Config, seed: int, tr_us: float, banks: int, dies: int) -> list[StreamMeasure]:
+    settings = one_channel(config, "slice", tr_us, banks, dies)
     return [measure_stream(FlashStream(settings, pattern, seed=seed)) for pattern in SWEPT]

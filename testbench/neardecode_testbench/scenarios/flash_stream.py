@@ -103,7 +103,7 @@ class FlashStream:
         """Measures.
 
         Raises:
-            ValueError: if the stream was faster than its bound, or an answer is an error.
+            ValueError: if the stream was faster than its bound, or a cycle has no cause or two.
         """
         flash = self.config.flash
         runs = self.requests()
@@ -132,6 +132,7 @@ class FlashStream:
         return stream_measure(
             self.config,
             outcome.sinks["beats"].cycles,
+            outcome.cycles,
             stalls,
             warmup=self.warmup,
             rounds=self.rounds,
@@ -142,6 +143,7 @@ class FlashStream:
 def stream_measure(
     config: Config,
     cycles: Sequence[int],
+    total: int,
     stalls: dict[str, int],
     *,
     warmup: int,
@@ -153,14 +155,17 @@ def stream_measure(
     Args:
         config: Of the channel.
         cycles: When each beat was taken.
+        total: Cycles in which causes were counted.
         stalls: Cycles by cause.
         warmup, rounds: Rounds of the stripe before those measured, and measured.
         bounded: The stream finds no page in a buffer, and so cannot pass its bound.
 
     Raises:
-        ValueError: if it did.
+        ValueError: if it did, or if the causes do not own each cycle once.
     """
     flash = config.flash
+    if sum(stalls.values()) != total:
+        raise ValueError(f"{sum(stalls.values())} cycles have a cause, of {total}")
     first = warmup * flash.banks * flash.page_beats
     last = first + rounds * flash.banks * flash.page_beats
     elapsed = cycles[last] - cycles[first]
@@ -168,9 +173,7 @@ def stream_measure(
     ratio = utilisation / config.utilisation_bound
     if bounded and ratio > LARGEST_RATIO:
         raise ValueError(f"measured {ratio:.6f} of the bound, which cannot be exceeded")
-    return StreamMeasure(
-        utilisation, config.utilisation_bound, ratio, elapsed, stalls, sum(stalls.values())
-    )
+    return StreamMeasure(utilisation, config.utilisation_bound, ratio, elapsed, stalls, total)
 
 
 def measure_stream(stream: FlashStream, backend: Backend = "native") -> StreamMeasure:

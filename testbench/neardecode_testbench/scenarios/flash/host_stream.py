@@ -77,7 +77,12 @@ class HostStream:
         log = outcome.sinks["axi__r"]
         _refuse_errors(AxiReadBeat(flash.host, flash.beat_bytes), log.payloads)
         return stream_measure(
-            self.config, log.cycles, stalls, warmup=self.warmup, rounds=self.rounds
+            self.config,
+            log.cycles,
+            outcome.cycles,
+            stalls,
+            warmup=self.warmup,
+            rounds=self.rounds,
         )
 
 
