@@ -69,6 +69,7 @@ class AttentionLayer:
         rounds: How often it is attended to, one command behind the other.
         choice: Which tiles are read; None for all.
         heat: The thermal constants that the design was made with.
+        clamps: Terms may be clamped.
     """
 
     config: Config
@@ -79,6 +80,7 @@ class AttentionLayer:
     rounds: int = 1
     choice: TileChoice | None = None
     heat: HeatConstants | None = None
+    clamps: bool = False
     memories: list[NDArray[np.uint8]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -243,7 +245,7 @@ class AttentionLayer:
     def expected(self) -> tuple[list[Sink], int]:
         """What every stream shall give, and how many values that is."""
         config, context = self.config, self.context
-        found = attend(config, self.members[: self.used], context, self.choice)
+        found = attend(config, self.members[: self.used], context, self.choice, self.clamps)
         partial = Packer(AttentionPartial(config)).pack
         sum_ = Packer(SliceSum(config.compute)).pack
         word = Packer(AttentionWords(config)).pack

@@ -104,6 +104,7 @@ def attend(
     parts: Sequence[NDArray[np.int64]],
     context: LayerContext,
     choice: TileChoice | None = None,
+    clamps: bool = False,
 ) -> Attended:
     """What the integer reference gives.
 
@@ -112,9 +113,10 @@ def attend(
         parts: The tokens of each part that holds any, in its order.
         context: Queries, keys and values.
         choice: The tiles that are read; None for all.
+        clamps: It may clamp.
 
     Raises:
-        ValueError: if it clamped anything.
+        ValueError: if it clamped anything and may not.
     """
     compute = config.compute
     clamped: Counter[str] = Counter()
@@ -141,7 +143,7 @@ def attend(
         keys, values = (_rows(cache, head, rows) for cache in (context.keys, context.values))
         queries = context.queries[:, head * context.group : (head + 1) * context.group]
         found.append(attention.attend(queries, keys, values, clamped))
-    if sum(clamped.values()):
+    if sum(clamped.values()) and not clamps:
         raise ValueError(f"the reference clamped {dict(clamped)}: choose other magnitudes")
     return Attended(*(np.concatenate(each, axis=1) for each in zip(*found, strict=True)))
 

@@ -7,7 +7,7 @@ has left; its last elements wait until the sums of the command before have left.
 sums of a command follow its last elements.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -80,6 +80,7 @@ class AttendedRows:
         appended: The commands say that their newest rows are.
         broken: KV heads of which a beat of keys comes in error, in each page of their first tile;
             its data is as it was.
+        clamped: Of KV heads which vectors have terms that are clamped, as a mask.
         recorder: Sees every stream, where the simulator is driven from Python.
     """
 
@@ -88,6 +89,7 @@ class AttendedRows:
     pacing: Pacing = FULL_RATE
     appended: bool = False
     broken: tuple[int, ...] = ()
+    clamped: Mapping[int, int] = field(default_factory=dict)
     recorder: Recorder = field(default_factory=lambda: Recorder(STREAMS))
 
     def __call__(self, step: Step) -> list[int]:
@@ -96,7 +98,7 @@ class AttendedRows:
         Raises:
             CheckError: if a value or, at full rate, a cycle is not as expected.
         """
-        layer = AttentionLayer(self.config, ContextSplit(), self.context)
+        layer = AttentionLayer(self.config, ContextSplit(), self.context, clamps=bool(self.clamped))
         tiles = self.tiles(layer.kv_map)
         asks = {name.removesuffix("__0"): given for name, given in layer.asks()}
         asks["beats"] = self._beats(tiles, layer.kv_map)
@@ -107,13 +109,14 @@ class AttendedRows:
             if (name := sink.stream.removesuffix("__0")) in ("partials", "sums")
         ]
         if self.appended:
-            mark = Packer(AttentionCommand(self.config, layer.address_bits)).pack({"appended": 1})
-            asks["commands"] = [command | mark for command in asks["commands"]]
-        error = Packer(AttentionPartial(self.config)).pack({"error": 1})
+            newest = Packer(AttentionCommand(self.config, layer.address_bits)).pack({"appended": 1})
+            asks["commands"] = [command | newest for command in asks["commands"]]
+        mark = Packer(AttentionPartial(self.config)).pack
         for sink in sinks:
             if sink.stream == "partials" and sink.expected is not None:
                 sink.expected = [
-                    partial | (error if head in self.broken else 0)
+                    partial
+                    | mark({"error": head in self.broken, "clamped": self.clamped.get(head, 0)})
                     for head, partial in enumerate(sink.expected)
                 ]
         request = Packer(PageRequest(layer.address_bits)).pack
