@@ -2,25 +2,38 @@ import pytest
 from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
 
-from neardecode.lib.one_hot import one_hot_index
+from neardecode.lib.one_hot import first_set, one_hot_index
 
 
 @pytest.mark.parametrize("width", [2, 3, 5, 16])
 def test_the_index_is_that_of_the_bit_and_zero_without_one(width):
-    m = Module()
     mask, index = Signal(width), Signal(range(width))
-    m.d.comb += index.eq(one_hot_index(mask))
+    values = (0, *(1 << place for place in range(width)))
+    assert settled(index.eq(one_hot_index(mask)), mask, index, values) == [0, *range(width)]
+
+
+@pytest.mark.parametrize("width", [1, 3, 5])
+def test_the_first_set_is_the_lowest_bit_alone(width):
+    mask, first = Signal(width), Signal(width)
+    values = range(1 << width)
+    lowest = [value & -value for value in values]
+    assert settled(first.eq(first_set(mask)), mask, first, values) == lowest
+
+
+def settled(statement, given, told, values):
+    m = Module()
+    m.d.comb += statement
     seen = []
 
     async def bench(context):
-        for value in (0, *(1 << place for place in range(width))):
-            context.set(mask, value)
-            seen.append(context.get(index))
+        for value in values:
+            context.set(given, value)
+            seen.append(context.get(told))
 
     simulator = Simulator(m)
     simulator.add_testbench(bench)
     simulator.run()
-    assert seen == [0, *range(width)]
+    return seen
 
 
 def test_one_bit_needs_no_index():

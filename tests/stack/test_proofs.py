@@ -2,14 +2,15 @@
 
 import shutil
 from dataclasses import replace
-from types import MethodType
 
 import pytest
 
 from neardecode.config import StackCycles
+from neardecode.config.flash import Repair
 from neardecode.stack.banks import BankStates
+from neardecode.stack.lanes import TsvLanes
 from neardecode_testbench.benches.vault import TINY
-from neardecode_testbench.drive.prove import ProofError, prove
+from neardecode_testbench.drive.prove import ProofError, prove, with_bug
 from neardecode_testbench.scenarios.properties.access_queue import (
     AccessQueueProperties,
     ObservedAccessQueue,
@@ -19,10 +20,23 @@ from neardecode_testbench.scenarios.properties.read_buffer import (
     ObservedReadBuffer,
     ReadBufferProperties,
 )
+from neardecode_testbench.scenarios.properties.read_order import (
+    ObservedReadOrder,
+    ReadOrderProperties,
+)
 from neardecode_testbench.scenarios.properties.refresh import (
     ObservedAllBankRefresh,
     ObservedBankRefresh,
     RefreshProperties,
+)
+from neardecode_testbench.scenarios.properties.tsv_lanes import TsvLanesProperties
+from neardecode_testbench.scenarios.properties.vault_front import (
+    ObservedVaultFront,
+    VaultFrontProperties,
+)
+from neardecode_testbench.scenarios.properties.written_data import (
+    ObservedDataPath,
+    WrittenDataProperties,
 )
 
 SMALL = TINY.stack.model_copy(
@@ -55,19 +69,6 @@ SHORT = StackCycles(
     rfc_bank=3,
     refresh_gap=2,
 )
-
-
-def with_bug(cell, bug):
-    """The cell, with statements that come last and so win."""
-    sound = cell.elaborate
-
-    def elaborate(self, platform):
-        m = sound(platform)
-        bug(self, m)
-        return m
-
-    cell.elaborate = MethodType(elaborate, cell)
-    return cell
 
 
 def counterexample(properties, depth=10):
@@ -139,6 +140,122 @@ def test_a_read_buffer_without_a_bound_gives_a_place_out_twice():
         m.d.comb += buffer.page_fits.eq(1)
 
     assert "a place is given out once" in counterexample(read_buffer(bug))
+
+
+def read_order(bug=None):
+    buffer = ObservedReadOrder(SMALL)
+    return ReadOrderProperties(with_bug(buffer, bug) if bug else buffer, SMALL)
+
+
+@pytest.mark.parametrize(("mode", "depth"), [("prove", 2), ("cover", 10)])
+def test_answers_leave_in_the_order_in_which_they_were_asked_for(mode, depth):
+    prove(read_order(), depth, mode)
+
+
+def test_a_read_buffer_that_does_not_wait_for_a_beat_gives_another():
+    def bug(buffer, m):
+        m.d.sync += buffer.filled.eq(~0)
+
+    assert "what is filled is due" in counterexample(read_order(bug))
+
+
+def test_a_read_buffer_that_stores_a_place_too_far_gives_another_beat():
+    def bug(buffer, m):
+        m.d.comb += m.submodules.memory.write_ports[0].addr.eq(buffer.stored_place + 1)
+
+    assert "a beat is kept as it was stored" in counterexample(read_order(bug))
+
+
+def test_a_read_buffer_that_mixes_tags_is_told():
+    def bug(buffer, m):
+        with m.If(buffer.count == 1):
+            m.d.sync += buffer.beats.payload.tag.eq(5)
+
+    messages = counterexample(read_order(bug))
+    assert "a beat leaves in its turn, with its tag, its flags and what was stored" in messages
+
+
+def vault_front(bug=None):
+    front = ObservedVaultFront(SMALL)
+    return VaultFrontProperties(with_bug(front, bug) if bug else front, SMALL)
+
+
+@pytest.mark.parametrize(("mode", "depth"), [("prove", 2), ("cover", 6)])
+def test_nothing_is_taken_without_room_and_runs_page_by_page(mode, depth):
+    prove(vault_front(), depth, mode)
+
+
+def test_a_front_that_does_not_ask_for_room_is_told():
+    def bug(front, m):
+        m.d.comb += front.answers.valid.eq(front.requests.valid)
+
+    assert "an answer has places" in counterexample(vault_front(bug))
+
+
+def test_a_front_that_gives_a_page_twice_is_told():
+    def bug(front, m):
+        m.d.sync += front.done.eq(0)
+
+    assert "the pages of a run are counted" in counterexample(vault_front(bug))
+
+
+def test_a_front_that_writes_to_a_retired_vault_is_told():
+    def bug(front, m):
+        m.d.comb += front.data.valid.eq(front.writes.ready)
+
+    assert "nothing reaches a vault that is retired" in counterexample(vault_front(bug))
+
+
+def written_data(bug=None):
+    path = ObservedDataPath(SMALL, SHORT)
+    return WrittenDataProperties(
+        ObservedAccessQueue(SMALL), with_bug(path, bug) if bug else path, SMALL
+    )
+
+
+@pytest.mark.parametrize(("mode", "depth"), [("prove", 2), ("cover", 8)])
+def test_a_beat_is_there_for_every_write(mode, depth):
+    prove(written_data(), depth, mode)
+
+
+def test_a_path_that_keeps_a_beat_gives_it_to_two_writes():
+    def bug(path, m):
+        m.d.comb += m.submodules.waiting.o.ready.eq(0)
+
+    assert "a beat for every write, and no other" in counterexample(written_data(bug))
+
+
+NARROW = SMALL.model_copy(update={"beat_bytes": 2})
+LANES = {
+    "one spare": NARROW,
+    "two spares": NARROW.model_copy(update={"repair": Repair(groups=1, spares=2)}),
+}
+
+
+def tsv_lanes(config, bug=None):
+    lanes = TsvLanes(config)
+    return TsvLanesProperties(with_bug(lanes, bug) if bug else lanes, config)
+
+
+@pytest.mark.parametrize("config", LANES.values(), ids=LANES)
+@pytest.mark.parametrize("mode", ["prove", "cover"])
+def test_lanes_that_stick_are_found_and_led_around(config, mode):
+    prove(tsv_lanes(config), TsvLanes.test_cycles + 2, mode)
+
+
+def test_lanes_that_forget_how_many_are_bad_are_told():
+    def bug(lanes, m):
+        m.d.comb += lanes.failed.eq(0)
+
+    assert "too many bad lanes are told" in counterexample(tsv_lanes(NARROW, bug), 13)
+
+
+def test_lanes_that_drive_one_pattern_only_find_less():
+    def bug(lanes, m):
+        with m.If(~lanes.done):
+            m.d.comb += lanes.write_lanes.eq(0)
+
+    assert "every lane that sticks is found" in counterexample(tsv_lanes(NARROW, bug), 13)
 
 
 # By bank four of them follow each other; refi is the least that `Stack` lets this be.

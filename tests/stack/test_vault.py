@@ -1,11 +1,13 @@
 """The vault with its DRAM: values, cycles and causes against the model of its rules."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from neardecode.config import Config, StackCycles, Timings
+import neardecode.stack
+from neardecode.config import Config, StackCycles, Timings, VaultEvent
 from neardecode.stack.vault import VaultController
 from neardecode_testbench.benches.amaranth_sim import play, play_after_reset
 from neardecode_testbench.benches.vault import TINY
@@ -132,3 +134,23 @@ def test_reset_in_the_middle_leaves_nothing():
 def test_cycles_are_the_timings_at_the_clock():
     cycles = StackCycles.of(Timings(), Config().cycles)
     assert (cycles.rcd, cycles.cl, cycles.ccd_s, cycles.ccd_l, cycles.refi) == (12, 12, 1, 2, 6240)
+
+
+def test_the_waveform_of_the_readme():
+    config = configuration()
+    arguments = (config.stack, config.stack_cycles)
+    recorder = Recorder(
+        STREAMS,
+        (
+            *("requests__valid", "requests__ready"),
+            f"activates=strobes.{VaultEvent.ACTIVATES.value}",
+            f"reads=strobes.{VaultEvent.READS.value}",
+            *("beats__valid", "beats__ready"),
+        ),
+    )
+    pages = NONE | {"requests": [(Asked(page), 1) for page in (0, 1, 4)]}
+    play(VaultBench(*arguments), VaultAccesses(*arguments, pages, recorder=recorder))
+    drawn = recorder.waveform(54)
+    readme = (Path(neardecode.stack.__path__[0]) / "README.md").read_text()
+    for line in drawn:
+        assert f"    {line}" in readme, "\n".join(drawn)

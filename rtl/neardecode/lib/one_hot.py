@@ -1,9 +1,14 @@
-"""Which bit is set."""
+"""Which bit is set, and the lowest of them alone."""
 
 from amaranth.hdl import Cat, Value
 from amaranth.utils import ceil_log2
 
-__all__ = ["one_hot_index"]
+__all__ = ["first_set", "one_hot_index"]
+
+
+def first_set(bits: Value) -> Value:
+    """The lowest bit that is set, alone."""
+    return (bits & -bits)[: len(bits)]
 
 
 def one_hot_index(mask: Value) -> Value:

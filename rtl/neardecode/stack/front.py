@@ -8,7 +8,7 @@ from amaranth.utils import exact_log2
 from neardecode.config import Stack
 from neardecode.lib.arbiter import RoundRobin
 from neardecode.lib.page import BeatRequest, BeatWrite, PageRequest
-from neardecode.stack.queue import Access
+from neardecode.stack.access import Access
 from neardecode.stack.read_buffer import Answer
 
 __all__ = ["VaultFront"]
@@ -53,6 +53,7 @@ class VaultFront(wiring.Component):
 
     def __init__(self, config: Stack):
         self._config = config
+        self._done = Signal(8, name="done")
         address, beats = exact_log2(config.pages), config.page_beats
         super().__init__(
             {
@@ -77,8 +78,9 @@ class VaultFront(wiring.Component):
         config = self._config
         m.submodules.turn = turn = RoundRobin(3)
         request, read, write = (each.payload for each in (self.requests, self.reads, self.writes))
-        done = Signal(8)
-        page = Signal(exact_log2(config.pages) + 1)
+        done = self._done
+        pages = exact_log2(config.pages)
+        page = Signal(max(pages + 1, len(done)) + 1)
         last, beyond, taken = Signal(), Signal(), Signal()
         room = self.enable & self.accesses.ready
         m.d.comb += [
@@ -102,11 +104,11 @@ class VaultFront(wiring.Component):
             m.d.sync += done.eq(Mux(last, 0, done + 1))
 
         access, answer = self.accesses.payload, self.answers.payload
-        address = Signal.like(page)
+        address = Signal(pages + 1)
         bank_bits = exact_log2(config.banks_a_group)
         with m.If(turn.grants[0]):
             # An address beyond the vault stays beyond it, however long the run.
-            m.d.comb += address.eq(Cat(page[:-1], page[-1] | request.address[-1]))
+            m.d.comb += address.eq(Cat(page[:pages], page[pages:].any()))
         with m.Elif(turn.grants[1]):
             m.d.comb += [address.eq(read.page), access.beat.eq(read.beat)]
         with m.Else():

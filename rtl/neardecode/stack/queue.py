@@ -1,46 +1,17 @@
 """The accesses of a vault that wait, and which of them goes next."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from neardecode.config import Stack, VaultCause
-from neardecode.lib.one_hot import one_hot_index
+from neardecode.lib.one_hot import first_set, one_hot_index
+from neardecode.stack.access import Access
 from neardecode.stack.command import ColumnCommand, RowCommand, RowKind
+from neardecode.stack.wait import OldestWait
 
-__all__ = ["Access", "AccessQueue", "first_set"]
-
-
-class Access(data.StructLayout):
-    """What waits: beats of one page that follow each other.
-
-    Fields:
-        write: They are written.
-        bank: The bank in every group.
-        row: Its row.
-        beat: The next beat.
-        left: How many come after it.
-        place: Where in the read buffer it goes.
-    """
-
-    def __init__(self, config: Stack):
-        beat = unsigned(exact_log2(config.page_beats))
-        super().__init__(
-            {
-                "write": unsigned(1),
-                "bank": unsigned(exact_log2(config.banks_a_group)),
-                "row": unsigned(exact_log2(config.pages_a_bank)),
-                "beat": beat,
-                "left": beat,
-                "place": unsigned(exact_log2(config.buffer_beats)),
-            }
-        )
-
-
-def first_set(bits: Value) -> Value:
-    """The lowest bit that is set, alone."""
-    return (bits & -bits)[: len(bits)]
+__all__ = ["AccessQueue"]
 
 
 class AccessQueue(wiring.Component):
@@ -217,7 +188,13 @@ class AccessQueue(wiring.Component):
             for place, entry in enumerate(self._entries):
                 mine = mine | (wants[place] & (entry.bank == bank).replicate(groups))
             m.d.comb += self.wanted[bank * groups : (bank + 1) * groups].eq(mine)
-        self._tell_cause(m, hits[0])
+        m.submodules.oldest = wait = OldestWait(config)
+        m.d.comb += [
+            wait.access.eq(self._entries[0]),
+            wait.hits.eq(hits[0]),
+            *(getattr(wait, name).eq(getattr(self, name)) for name in OldestWait.banks),
+            self.cause.eq(wait.cause),
+        ]
         return m
 
     def _relations(self, m: Module) -> tuple[dict, dict]:
@@ -320,27 +297,3 @@ class AccessQueue(wiring.Component):
                 m.d.sync += entry.eq(after[min(place + 1, size - 1)])
             with m.Else():
                 m.d.sync += entry.eq(after[place])
-
-    def _tell_cause(self, m: Module, hits: Signal) -> None:
-        """What the oldest access waits for, in the order of the causes."""
-        oldest, groups = self._entries[0], self._config.bank_groups
-        group = oldest.beat[: exact_log2(groups)]
-        bank = Signal(range(self._config.banks))
-        is_open, hit, over = Signal(), Signal(), Signal()
-        m.d.comb += [
-            bank.eq(Cat(group, oldest.bank)),
-            is_open.eq(self.open.bit_select(bank, 1)),
-            hit.eq(hits.bit_select(group, 1)),
-            over.eq(self.activate_ready.bit_select(bank, 1)),
-        ]
-        refreshing = self.refreshing.bit_select(bank, 1) & ~over
-        with m.If(refreshing | self.blocked.bit_select(bank, 1)):
-            m.d.comb += self.cause.eq(VaultCause.REFRESH.value)
-        with m.Elif(Mux(is_open, ~hit, ~over)):
-            m.d.comb += self.cause.eq(VaultCause.CONFLICT.value)
-        with m.Elif(~is_open | ~self.column_ready.bit_select(bank, 1)):
-            m.d.comb += self.cause.eq(VaultCause.ACTIVATE.value)
-        with m.Elif(~self.turned.bit_select(oldest.write, 1)):
-            m.d.comb += self.cause.eq(VaultCause.TURNAROUND.value)
-        with m.Else():
-            m.d.comb += self.cause.eq(VaultCause.COLUMN.value)

@@ -59,6 +59,8 @@ class ReadBuffer(wiring.Component):
         self._free = Signal(range(depth + 1), init=depth, name="free")
         self._head = Signal(place, name="head")
         self._filled = Signal(depth, name="filled")
+        self._count = Signal(exact_log2(config.page_beats), name="count")
+        self._orders = self._due(2 * config.queue)
         super().__init__(
             {
                 "answers": In(stream.Signature(Answer())),
@@ -72,15 +74,20 @@ class ReadBuffer(wiring.Component):
             }
         )
 
+    def _due(self, depth: int) -> StreamFIFO:
+        return StreamFIFO(Answer(), depth)
+
+    def _ring(self) -> Memory:
+        config = self._config
+        return Memory(shape=unsigned(8 * config.beat_bytes), depth=config.buffer_beats, init=[])
+
     def elaborate(self, platform) -> Module:
         """The ring, what of it is filled, and the beat at the output."""
         m = Module()
         config = self._config
-        depth, page_beats = config.buffer_beats, config.page_beats
-        m.submodules.orders = orders = StreamFIFO(Answer(), 2 * config.queue)
-        m.submodules.memory = memory = Memory(
-            shape=unsigned(8 * config.beat_bytes), depth=depth, init=[]
-        )
+        page_beats = config.page_beats
+        m.submodules.orders = orders = self._orders
+        m.submodules.memory = memory = self._ring()
         store, read = memory.write_port(), memory.read_port()
         free, head, filled = self._free, self._head, self._filled
 
@@ -98,7 +105,7 @@ class ReadBuffer(wiring.Component):
         ]
 
         order, out = orders.o.payload, self.beats.payload
-        count = Signal(exact_log2(page_beats))
+        count = self._count
         advance, start, last, gives = Signal(), Signal(), Signal(), Signal()
         error = Signal()
         m.d.comb += [

@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
 
 from neardecode.config import Stack, StackCycles
+from neardecode.lib.one_hot import first_set
 from neardecode.stack.command import RowCommand, RowKind
-from neardecode.stack.queue import first_set
 
 __all__ = ["AllBankRefresh", "BankRefresh", "refresh_of"]
 

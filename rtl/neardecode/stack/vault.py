@@ -7,11 +7,11 @@ from amaranth.utils import exact_log2
 
 from neardecode.config import HeatConstants, Stack, StackCycles, VaultCause, VaultEvent
 from neardecode.lib.counters import CycleCounters, EventCounters
-from neardecode.lib.fifo import StreamFIFO
 from neardecode.lib.page import BeatRequest, BeatWrite, PageBeat, PageRequest
 from neardecode.stack.banks import BankStates
 from neardecode.stack.command import DramBus, DramBusInterface, RowKind
-from neardecode.stack.front import VaultFront, WrittenBeat
+from neardecode.stack.data_path import DataPath
+from neardecode.stack.front import VaultFront
 from neardecode.stack.heat import VaultHeat
 from neardecode.stack.lanes import TsvLanes
 from neardecode.stack.queue import AccessQueue
@@ -135,14 +135,14 @@ class VaultController(wiring.Component):
         m.submodules.banks = banks = BankStates(config, timings)
         m.submodules.refresh = refresh = refresh_of(config, timings)
         m.submodules.buffer = buffer = ReadBuffer(config)
-        m.submodules.data = written = StreamFIFO(WrittenBeat(config), config.queue + timings.cwl)
+        m.submodules.data = path = DataPath(config, timings)
         m.submodules.lanes = lanes = TsvLanes(config)
 
         for name in ("requests", "reads", "writes"):
             connect(m, flipped(getattr(self, name)), getattr(front, name))
         connect(m, front.accesses, queue.accesses)
         connect(m, front.answers, buffer.answers)
-        connect(m, front.data, written.i)
+        connect(m, front.data, path.written)
         connect(m, buffer.beats, flipped(self.beats))
         shared = ("open", "activate_ready", "precharge_ready")
         own = ("rows", "column_ready", "group_ready", "read_ready", "write_ready", "turned")
@@ -191,33 +191,24 @@ class VaultController(wiring.Component):
                 throttled.eq(~heat.permit),
                 *(getattr(self, name).eq(getattr(heat, name)) for name in SHOWN),
             ]
-        self._move_data(m, queue, buffer, written, lanes)
+        self._move_data(m, queue, buffer, path, lanes)
         self._count(m, queue, front, lanes, throttled)
         return m
 
-    def _move_data(self, m: Module, queue, buffer, written, lanes) -> None:
-        """The beat of each column command, when it is on the lanes."""
-        timings, column = self._timings, self.dram.column
-        reads = Signal(timings.cl)
-        writes = Signal(timings.cwl)
-        m.d.sync += [
-            reads.eq(Cat(column.valid & ~column.write, reads)),
-            writes.eq(Cat(column.valid & column.write, writes)),
-        ]
-        place = queue.place
-        for cycle in range(timings.cl):
-            later = Signal.like(place, name=f"place_{cycle}", reset_less=True)
-            m.d.sync += later.eq(place)
-            place = later
+    def _move_data(self, m: Module, queue, buffer, path, lanes) -> None:
+        """Between lanes, read buffer and what is written."""
+        column = self.dram.column
         m.d.comb += [
-            lanes.outgoing.eq(Mux(writes[-1], written.o.payload.as_value(), 0)),
-            written.o.ready.eq(writes[-1]),
+            path.reads.eq(column.valid & ~column.write),
+            path.writes.eq(column.valid & column.write),
+            path.place.eq(queue.place),
+            lanes.outgoing.eq(path.outgoing),
             lanes.read_lanes.eq(self.dram.read_lanes),
             self.dram.write_lanes.eq(lanes.write_lanes),
             self.dram.loopback.eq(lanes.loopback),
             self.faulty.eq(lanes.faulty),
-            buffer.stored.eq(reads[-1]),
-            buffer.stored_place.eq(place),
+            buffer.stored.eq(path.stored),
+            buffer.stored_place.eq(path.stored_place),
             buffer.stored_data.eq(lanes.incoming),
             self.written.eq(column.valid & column.write),
         ]

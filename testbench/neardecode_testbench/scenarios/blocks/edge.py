@@ -119,7 +119,7 @@ class Recorder:
 
     Attributes:
         streams: The streams' ports.
-        drawn: Ports of one bit whose waveform is kept.
+        drawn: Ports of one bit whose waveform is kept; ``label=port.bit`` is a bit of a wider one.
         offered: For each stream the first cycle of each payload with ``valid`` high.
         taken: For each stream the cycle of each transfer.
         levels: For each port drawn its level in each cycle.
@@ -157,15 +157,17 @@ class Recorder:
                 offered.append(cycle)
             if rules.cycle(valid, ready, payload):
                 taken.append(cycle)
-        for port, levels in self.levels.items():
-            levels.append(pins.get(port))
+        for drawn, levels in self.levels.items():
+            port, _, bit = drawn.rpartition("=")[2].partition(".")
+            levels.append(pins.get(port) >> int(bit or 0) & 1)
 
     def waveform(self, cycles: int) -> list[str]:
         """The ports drawn, one a line, one character a cycle."""
-        width = max(len(port) for port in self.levels)
+        labels = [drawn.partition("=")[0].replace("__", ".") for drawn in self.levels]
+        width = max(map(len, labels))
         return [
-            f"{port.replace('__', '.'):{width}} {''.join('_#'[level] for level in levels[:cycles])}"
-            for port, levels in self.levels.items()
+            f"{label:{width}} {''.join('_#'[level] for level in levels[:cycles])}"
+            for label, levels in zip(labels, self.levels.values(), strict=True)
         ]
 
 

@@ -7,9 +7,11 @@ from amaranth.lib.wiring import In
 from amaranth.utils import exact_log2
 
 from neardecode.config import Stack, VaultCause
-from neardecode.stack.queue import Access, AccessQueue, first_set
+from neardecode.lib.one_hot import first_set
+from neardecode.stack.access import Access
+from neardecode.stack.queue import AccessQueue
 
-__all__ = ["AccessQueueProperties", "ObservedAccessQueue"]
+__all__ = ["AccessQueueProperties", "ObservedAccessQueue", "free_inputs"]
 
 
 class ObservedAccessQueue(AccessQueue):
@@ -25,6 +27,20 @@ class ObservedAccessQueue(AccessQueue):
     def _choose_column(self, m: Module, readies: list[Signal]) -> None:
         super()._choose_column(m, readies)
         m.d.comb += self.chosen.eq(first_set(Cat(readies)))
+
+
+def free_inputs(m: Module, queue: AccessQueue) -> None:
+    """Banks in any state, ready for anything; any accesses."""
+    payload = queue.accesses.payload
+    for name, member in queue.signature.members.items():
+        if member.flow is In and member.is_port:
+            port = getattr(queue, name)
+            bits = port.as_value() if isinstance(port, data.View) else port
+            m.d.comb += bits.eq(AnySeq(len(bits)))
+    m.d.comb += [
+        queue.accesses.valid.eq(AnySeq(1)),
+        payload.as_value().eq(AnySeq(payload.shape().size)),
+    ]
 
 
 class AccessQueueProperties(Elaboratable):
@@ -47,15 +63,7 @@ class AccessQueueProperties(Elaboratable):
         config = self.config
         m.submodules.queue = queue = self.queue
         payload = queue.accesses.payload
-        for name, member in queue.signature.members.items():
-            if member.flow is In and member.is_port:
-                port = getattr(queue, name)
-                bits = port.as_value() if isinstance(port, data.View) else port
-                m.d.comb += bits.eq(AnySeq(len(bits)))
-        m.d.comb += [
-            queue.accesses.valid.eq(AnySeq(1)),
-            payload.as_value().eq(AnySeq(payload.shape().size)),
-        ]
+        free_inputs(m, queue)
         command, group_bits = queue.column_command, exact_log2(config.bank_groups)
         taken, ends, gives = Signal(), Signal(), Signal()
         followed, follow = Signal(), Signal()
