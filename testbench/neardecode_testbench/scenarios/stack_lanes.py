@@ -13,7 +13,7 @@ from neardecode_testbench.drive.stimulus import Play, Probe, Sink, Source, Step,
 from neardecode_testbench.scenarios.blocks.edge import CheckError
 from neardecode_testbench.scenarios.packing import Packer
 
-__all__ = ["LaneTrial", "any_lanes", "single_lanes", "spare_lanes", "worn_lanes"]
+__all__ = ["LaneTrial", "NeighbourTrial", "any_lanes", "single_lanes", "spare_lanes", "worn_lanes"]
 
 
 def _group_lanes(config: Stack) -> int:
@@ -72,6 +72,7 @@ class LaneTrial:
         repairable: What is to come of it: every bit right, or a retired vault.
         beats: How many are read, and as many written.
         seed: Of contents and addresses.
+        vault: Of `Vaults` which one; None where there is one alone.
     """
 
     config: Stack
@@ -81,6 +82,10 @@ class LaneTrial:
     repairable: bool
     beats: int = 6
     seed: int = 1
+    vault: int | None = None
+
+    def _port(self, name: str) -> str:
+        return name if self.vault is None else f"{name}__{self.vault}"
 
     def __call__(self, step: Step) -> None:
         """Plays it.
@@ -139,33 +144,71 @@ class LaneTrial:
             if self.repairable:
                 after.reshape(-1, size)[at] = np.where(kept, value, beats[at])
         storages = [
-            Storage("stored", memory, size),
-            Storage("stores", memory, size, writable=True),
+            Storage(self._port("stored"), memory, size),
+            Storage(self._port("stores"), memory, size, writable=True),
         ]
-        levels = {"stuck": self.stuck, "stuck_value": self.value}
+        levels = {self._port("stuck"): self.stuck, self._port("stuck_value"): self.value}
         limit = 200 * self.beats + 2000
         # The writes first, then reads of what was there and of what was written.
-        for sources, wanted, contents in (
-            ([Source("writes", writes), Source("reads", reads(read_at))], read_at, memory.copy()),
-            ([Source("reads", reads(write_at))], write_at, after),
+        for given, wanted, contents in (
+            (writes, read_at, memory.copy()),
+            ([], write_at, after),
         ):
             expected = answers(wanted, contents)
             outcome = step(
                 Play(
-                    sources=sources,
-                    sinks=[Sink("beats", len(expected), expected)],
+                    sources=[
+                        Source(self._port("writes"), given),
+                        Source(self._port("reads"), reads(wanted)),
+                    ],
+                    sinks=[Sink(self._port("beats"), len(expected), expected)],
                     storages=storages,
                     levels=levels,
                     limit=limit,
                     trailing=4,
                 )
             )
-            if outcome.sinks["beats"].mismatches:
+            if outcome.sinks[self._port("beats")].mismatches:
                 raise CheckError(f"lanes {self.stuck:#x} at {self.value:#x}: wrong beats")
-        seen = step(Probe({}, ["repaired", "retired", "violated"])).outputs
+        ports = [self._port(name) for name in ("repaired", "retired", "violated")]
+        told = step(Probe({}, ports)).outputs
+        seen = {name: told[self._port(name)] for name in ("repaired", "retired", "violated")}
         if seen["retired"] == self.repairable or seen["repaired"] != (
             self.repairable and self.stuck != 0
         ):
             raise CheckError(f"lanes {self.stuck:#x} at {self.value:#x}: reported as {seen}")
+        if seen["violated"]:
+            raise CheckError(f"lanes {self.stuck:#x}: timings of the DRAM were broken")
         if not np.array_equal(memory, after):
             raise CheckError(f"lanes {self.stuck:#x} at {self.value:#x}: memory was spoilt")
+
+
+@dataclass
+class NeighbourTrial:
+    """A vault that is used before and after its neighbour in the stack is retired.
+
+    Attributes:
+        config: The stack section of a configuration.
+        cycles: Its timings.
+        stuck, value: Of the neighbour, more lanes than it has spares.
+        seed: Of contents and addresses.
+    """
+
+    config: Stack
+    cycles: StackCycles
+    stuck: int
+    value: int
+    seed: int = 1
+
+    def __call__(self, step: Step) -> None:
+        """Plays it on `Vaults`, of which vault 0 is retired.
+
+        Raises:
+            CheckError: if a bit of the other is wrong, or the vault does not tell.
+        """
+        given = (self.config, self.cycles)
+        # What sticks does so from the start: the lanes are tested once.
+        step(Probe({"stuck__0": self.stuck, "stuck_value__0": self.value}, ["retired__0"]))
+        LaneTrial(*given, 0, 0, True, seed=self.seed, vault=1)(step)
+        LaneTrial(*given, self.stuck, self.value, False, seed=self.seed, vault=0)(step)
+        LaneTrial(*given, 0, 0, True, seed=self.seed + 1, vault=1)(step)
