@@ -24,8 +24,8 @@ def layer(tokens, parts=2, turn=1, seed=1, pacing=None, rounds=1, number=0):
         ContextSplit(parts, turn),
         random_context(CONFIG, 2, tokens, seed),
         number,
-        pacing or Pacing(),
         rounds,
+        pacing=pacing or Pacing(),
     )
 
 

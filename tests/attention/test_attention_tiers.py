@@ -3,37 +3,24 @@
 import pytest
 
 from neardecode.attention.evict import PageEvictor
-from neardecode.config import Config, Stack, load
+from neardecode.config import load
+from neardecode_testbench.benches.attention_tiers import DESIGN, HEAD, configuration, some_rows
+from neardecode_testbench.drive.backends import simulate
 from neardecode_testbench.scenarios.attention_context import random_context
-from neardecode_testbench.scenarios.attention_tiers import TieredLayer, measure_tiers
+from neardecode_testbench.scenarios.attention_tiers import TieredLayer
 from neardecode_testbench.scenarios.blocks.edge import Pacing
-from neardecode_testbench.scenarios.flash.soak import VARIANTS
 
 
-def configuration(placement, hot_pages=1):
-    """Seven rows of 64 elements a page, which is a tile; blocks of eight pages a bank."""
-    tables = VARIANTS["short pages"].config.model_dump()
-    tables["stack"] = Stack(
-        bank_groups=2, banks_a_group=2, page_bytes=512, pages_a_bank=64, buffer_beats=64
-    ).model_dump()
-    tables["compute"] |= {"blocks_a_row": 8, "rows": 256, "accumulator_bits": 40}
-    config = Config.model_validate(tables).attending(1, 64, 7)
-    tables = config.model_dump()
-    tables["kv"] |= {"placement": placement, "hot_pages": hot_pages}
-    return Config.model_validate(tables)
-
-
-def run(placement, tokens, hot_pages=1, seed=1, pacing=None):
-    config = configuration(placement, hot_pages)
-    context = random_context(config, 2, tokens, seed)
-    return measure_tiers(TieredLayer(config, context, pacing or Pacing()))
+def run(*arguments):
+    # What is kept where changes no hardware.
+    return simulate(DESIGN, some_rows(*arguments), "native")
 
 
 @pytest.mark.parametrize("tokens", [5, 7, 30])
 def test_all_in_flash_gives_the_reference_s_values(tokens):
     measured, endurance = run("flash", tokens)
     pages = 2 * 2 * -(-tokens // 7)
-    assert measured.values == 2 * (2 + 64 + 64)
+    assert measured.values == 2 * (2 + 2 * HEAD)
     assert measured.beats == pages * 8
     assert endurance.pages == pages
     # Four banks; a block of a bank is erased with its first page.
@@ -43,7 +30,7 @@ def test_all_in_flash_gives_the_reference_s_values(tokens):
 @pytest.mark.parametrize("tokens", [9, 30, 33])
 def test_the_newest_pages_in_a_vault_and_the_others_in_flash(tokens):
     measured, endurance = run("tiered", tokens)
-    assert measured.values == 2 * (2 * (2 + 64) + 64)
+    assert measured.values == 2 * (2 * (2 + HEAD) + HEAD)
     assert endurance.pages == 2 * 2 * (-(-tokens // 7) - 1)
 
 

@@ -11,11 +11,14 @@ import neardecode_testbench.benches
 from neardecode_testbench.drive.cocotb_run import simulate_module
 
 BENCHES = (
-    *("attention_unit", "controller_axi", "flash_channel", "kv_append", "link", "mac_slice"),
-    *("nand_dies", "off_stack", "protected_link", "reduction", "router", "softmax", "vault"),
+    *("attention_merge", "attention_tiers", "attention_unit", "controller_axi", "flash_channel"),
+    *("kv_append", "link", "mac_slice", "nand_dies", "off_stack", "protected_link"),
+    *("reduction", "router", "softmax", "vault"),
 )
 VARIANTS = {"controller_axi": ("plain", "corrected")}
 """Benches of more than one design, which their ``DESIGNS`` names."""
+NATIVE = ("attention_tiers",)
+"""Benches whose scenarios Verilator runs elsewhere, on a native build: another takes minutes."""
 
 
 def results(path):
@@ -47,6 +50,8 @@ def results(path):
     [(bench, variant) for bench in BENCHES for variant in VARIANTS.get(bench, (None,))],
 )
 def test_a_bench_passes(bench, variant, simulator, tmp_path):
+    if simulator == "verilator" and bench in NATIVE:
+        pytest.skip("runs natively in tests/attention")
     module = f"neardecode_testbench.benches.{bench}"
     imported = importlib.import_module(module)
     design = imported.DESIGN if variant is None else imported.DESIGNS[variant]

@@ -12,16 +12,14 @@ from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.cli.output import JsonOption, check_writable, console, write_json
 from neardecode_testbench.devices.page_memory import RATE_CYCLES
 from neardecode_testbench.drive.backends import BACKENDS, Backend
-from neardecode_testbench.scenarios.mac_load import (
+from neardecode_testbench.scenarios.mac_load import SliceLoad, SliceMeasure, measure_slice
+from neardecode_testbench.scenarios.mac_shapes import (
     MODES,
     PATTERNS,
     SHAPES,
     LoadMode,
     LoadPattern,
-    SliceLoad,
-    SliceMeasure,
     layer_jobs,
-    measure_slice,
     slice_config,
 )
 

@@ -6,18 +6,14 @@ addresses; then both tiers are attended to at once, as two parts of the context.
 
 from dataclasses import dataclass
 
-import numpy as np
 from amaranth.utils import exact_log2
-from numpy.typing import NDArray
 
 from neardecode.attention.evict import Eviction
 from neardecode.attention.layouts import AttentionCommand
-from neardecode.attention.tiles import tile_pages
 from neardecode.config import (
     AttentionCause,
     ChannelCause,
     Config,
-    KvMap,
     SliceCause,
     VaultCause,
 )
@@ -35,19 +31,27 @@ from neardecode_testbench.scenarios.attention_measure import (
     part_values,
     totals,
 )
+from neardecode_testbench.scenarios.attention_streams import LayerStreams
+from neardecode_testbench.scenarios.blocks.attention_merge import LATENCY
 from neardecode_testbench.scenarios.blocks.edge import (
     FULL_RATE,
     CheckError,
     Pacing,
+    Recorder,
+    check_cycles,
     check_sink,
     read_counts,
 )
 from neardecode_testbench.scenarios.flash.host_port import HostPort
 from neardecode_testbench.scenarios.packing import Packer
+from neardecode_testbench.scenarios.tier_split import tier_split
 
-__all__ = ["Endurance", "TierSplit", "TieredLayer", "measure_tiers", "tier_split"]
+__all__ = ["Endurance", "TieredLayer", "measure_tiers"]
 
-FLASH, VAULT = 0, 1
+STREAMS = (
+    *(f"{name}__{at}" for name in ("commands", "queries", "partials", "sums") for at in (0, 1)),
+    *("places", "blocks", "moves", "words", "axi__ar", "axi__aw", "axi__w", "axi__b", "axi__r"),
+)
 
 
 @dataclass(frozen=True)
@@ -65,45 +69,6 @@ class Endurance:
     cycles: int
 
 
-@dataclass(frozen=True)
-class TierSplit(ContextSplit):
-    """The oldest tokens lie in flash, the others in a vault.
-
-    Attributes:
-        pages: Pages of each region that are in flash.
-    """
-
-    pages: int = 0
-
-    def members(self, part: int, positions: int) -> NDArray[np.int64]:
-        """The positions, in order, that a tier holds."""
-        if self.parts == 1:
-            return np.arange(positions)
-        return np.arange(self.tokens) if part == FLASH else np.arange(self.tokens, positions)
-
-
-def tier_split(config: Config, kv_map: KvMap) -> TierSplit:
-    """How a configuration deals a region's rows to flash and vault.
-
-    Raises:
-        ValueError: if all would be in a vault.
-    """
-    kv, pages = config.kv, kv_map.region_pages
-    if kv.placement == "flash":
-        return TierSplit(1, kv_map.rows, pages)
-    if kv.placement == "stack":
-        raise ValueError("kv.placement must be flash or tiered, not stack")
-    tile = tile_pages(config)
-    cold = (pages - kv.hot_pages) // tile * tile
-    rows = cold * kv_map.layout.element_beats // kv_map.beats_a_row
-    if cold <= 0 or rows >= kv_map.rows:
-        raise ValueError(
-            f"kv.hot_pages must leave a tile of {tile} of {pages} pages in flash, and some rows in"
-            f" the vault, not {kv.hot_pages}"
-        )
-    return TierSplit(2, rows, cold)
-
-
 class TieredLayer:
     """Appends a context to a vault, evicts pages to flash, attends to both.
 
@@ -114,6 +79,8 @@ class TieredLayer:
         config: Of `Config.attending`, with a stack and ``flash.host``.
         context: What to append and attend to.
         pacing: Of the streams at the edge.
+
+    ``recorder`` sees the streams, where the simulator is driven from Python.
 
     Raises:
         ValueError: if it does not fit, or the placement leaves nothing in flash.
@@ -126,13 +93,14 @@ class TieredLayer:
         pacing: Pacing = FULL_RATE,
     ):
         self.config, self.context, self.pacing = config, context, pacing
+        self.recorder = Recorder(STREAMS)
         # In one vault first: the regions are the same in both tiers.
         self._whole = AttentionLayer(config, ContextSplit(1), context, pacing=pacing)
         self._map = self._whole.kv_map
         pages = self._map.region_pages
         split = tier_split(config, self._map)
         self.cold = split.pages
-        self.parts = AttentionLayer(config, split, context, pacing=pacing)
+        self.parts = LayerStreams(config, split, context)
         self.rows = [len(members) for members in self.parts.members]
         # In flash the cold pages of one region follow those of the one before without a hole:
         # a block takes its pages in their order.
@@ -149,8 +117,8 @@ class TieredLayer:
         """Plays it.
 
         Raises:
-            CheckError: if a value is not the reference's, a page was not written, or a timing of
-                the DRAM was broken.
+            CheckError: if a value is not the reference's, a word not in its cycle, a page was not
+                written, or a timing of the DRAM was broken.
         """
         flash = self.config.flash
         self._port = port = HostPort(flash, step)
@@ -170,6 +138,7 @@ class TieredLayer:
         endurance = self._evict(step)
         sinks, values = self.parts.expected()
         outcome = self._play(step, self._asks(), sinks, 1)
+        self._check_words(outcome)
         units = part_counts(step, "cycles", AttentionCause, 2)
         slices = part_counts(step, "slice_cycles", SliceCause, 2)
         if step(Probe({}, ["violated"])).outputs["violated"]:
@@ -198,6 +167,14 @@ class TieredLayer:
             memory_causes=memories,
         )
         return measured, endurance
+
+    def _check_words(self, outcome: Outcome) -> None:
+        """Where words are not held back, each follows the sums of its element."""
+        if self.pacing.stalls("words") is not None:
+            return
+        sums = [outcome.sinks[f"sums__{part}"].cycles for part in range(len(self.rows))]
+        expected = [max(cycles) + LATENCY for cycles in zip(*sums, strict=True)]
+        check_cycles("word", outcome.sinks["words"].cycles, expected)
 
     def _evict(self, step: Step) -> Endurance:
         """Moves pages; each is then in flash as it was in the vault."""

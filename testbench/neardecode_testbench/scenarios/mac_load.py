@@ -1,21 +1,17 @@
-"""How much of what its memory could give a MAC slice takes, on the shapes of real models.
+"""How much of what its memory could give a MAC slice takes.
 
 A memory without banks or refresh gives a beat whenever it is asked for one, at the rate of its
 bus. The window reaches from the first beat that the slice takes to the last.
-
-Source: the sizes are those of the models' published configurations: SmolLM2-135M, Llama 2 7B and
-Llama 2 70B.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
 
 import numpy as np
 from amaranth.utils import ceil_log2
 
 from neardecode.compute.lanes import Lanes
-from neardecode.config import BLOCK_ELEMENTS, BlockFormat, Config, SliceCause
+from neardecode.config import Config, SliceCause
 from neardecode_testbench.devices.mac_bench import MacBench
 from neardecode_testbench.devices.page_memory import QUEUED_BEATS, RATE_CYCLES
 from neardecode_testbench.drive.backends import Backend, simulate
@@ -33,147 +29,7 @@ from neardecode_testbench.scenarios.blocks.edge import check_sink, read_counts
 from neardecode_testbench.scenarios.blocks.mac_numbers import Job, JobStimulus, SliceStimulus
 from neardecode_testbench.scenarios.blocks.mac_slice import slice_streams
 
-__all__ = [
-    "MODES",
-    "PATTERNS",
-    "SHAPES",
-    "LayerShape",
-    "LoadMode",
-    "LoadPattern",
-    "PlayedJobs",
-    "SliceLoad",
-    "SliceMeasure",
-    "layer_jobs",
-    "measure_slice",
-    "play_jobs",
-    "slice_config",
-]
-
-LoadMode = Literal["dot", "accumulate", "attention"]
-MODES: tuple[LoadMode, ...] = get_args(LoadMode)
-LoadPattern = Literal["dense", "random-pages"]
-PATTERNS: tuple[LoadPattern, ...] = get_args(LoadPattern)
-HEADS = 4
-"""KV heads whose caches are read one after another."""
-
-
-@dataclass(frozen=True)
-class LayerShape:
-    """Sizes of a layer of a Llama-architecture model."""
-
-    width: int
-    heads: int
-    kv_heads: int
-    head_size: int
-    ffn: int
-
-    @property
-    def matrices(self) -> dict[str, tuple[int, int]]:
-        """Rows and columns of each matrix."""
-        query, key = self.heads * self.head_size, self.kv_heads * self.head_size
-        return {
-            "query": (query, self.width),
-            "key": (key, self.width),
-            "value": (key, self.width),
-            "output": (self.width, query),
-            "gate": (self.ffn, self.width),
-            "up": (self.ffn, self.width),
-            "down": (self.width, self.ffn),
-        }
-
-
-SHAPES = {
-    "smollm2": LayerShape(576, 9, 3, 64, 1536),
-    "llama-7b": LayerShape(4096, 32, 32, 128, 11008),
-    "llama-70b": LayerShape(8192, 64, 8, 128, 28672),
-}
-"""Models by their names here."""
-
-
-def slice_config(
-    config: Config,
-    mode: LoadMode,
-    block_format: BlockFormat,
-    shape: LayerShape,
-    vectors: int,
-    pattern: LoadPattern,
-) -> Config:
-    """A configuration whose slices do one kind of work, and nothing else.
-
-    Raises:
-        pydantic.ValidationError: if it does not fit together.
-    """
-    formats = (block_format.name,) if mode == "dot" else ("MXINT8",)
-    tables = config.model_dump()
-    compute = {
-        **tables["compute"],
-        "formats": formats,
-        "vectors": vectors,
-        "head_elements": 0 if mode == "dot" else shape.head_size,
-        "selection": pattern == "random-pages",
-    }
-    flash = {**tables["flash"], "host": None, "repair": None, "ecc": None}
-    # The widest flit: the slice stands alone, and nothing else sees its results.
-    fabric = {**tables["fabric"], "payload_bits": 512}
-    return Config.model_validate({**tables, "compute": compute, "flash": flash, "fabric": fabric})
-
-
-def layer_jobs(
-    config: Config,
-    mode: LoadMode,
-    block_format: BlockFormat,
-    shape: LayerShape,
-    rows: int,
-    pattern: LoadPattern = "dense",
-    share: float = 0.25,
-    zero_blocks: float = 0.0,
-    seed: int = 1,
-) -> tuple[Job, ...]:
-    """The commands of one slice for a layer.
-
-    Parameters:
-        config: Of `slice_config`.
-        mode: ``dot`` for the matrices of the layer, each slice having its share of the rows of
-            each; ``accumulate`` for the values of some KV heads; ``attention`` for their keys and
-            values in turn.
-        block_format: Of the matrices.
-        shape: The layer's.
-        rows: Most rows of a matrix, and tokens of a KV head.
-        pattern: Whether all pages of keys and values are read.
-        share: Of them that are, where they are drawn.
-        zero_blocks: Share of the matrices' blocks that are zero.
-        seed: Of the pages drawn.
-    """
-    jobs: list[Job] = []
-    if mode == "dot":
-        jobs = [
-            Job(
-                min(rows, -(-count // config.flash.channels)),
-                columns // BLOCK_ELEMENTS,
-                format=block_format,
-                sparse=zero_blocks,
-            )
-            for count, columns in shape.matrices.values()
-        ]
-    else:
-        blocks = shape.head_size // BLOCK_ELEMENTS
-        for _ in range(HEADS):
-            if mode == "attention":
-                jobs.append(Job(rows, blocks))
-            jobs.append(Job(rows, blocks, sums=True))
-        if pattern == "random-pages":
-            random = np.random.default_rng(seed)
-            page_rows = config.kv_layout.blocks // blocks
-            pages = -(-rows // page_rows)
-            drawn = [
-                random.choice(pages, max(1, round(share * pages)), replace=False).tolist()
-                for _ in jobs
-            ]
-            jobs = [
-                replace(job, page_rows=page_rows, selection=frozenset(chosen))
-                for job, chosen in zip(jobs, drawn, strict=True)
-            ]
-    return tuple(jobs)
+__all__ = ["PlayedJobs", "SliceLoad", "SliceMeasure", "measure_slice", "play_jobs"]
 
 
 @dataclass(frozen=True)

@@ -29,13 +29,8 @@ from neardecode_testbench.drive.stimulus import Play, Probe, Sink, Step
 from neardecode_testbench.scenarios.blocks.edge import CheckError, check_sink, named_counts
 from neardecode_testbench.scenarios.blocks.mac_numbers import Job
 from neardecode_testbench.scenarios.blocks.mac_slice import slice_streams
-from neardecode_testbench.scenarios.mac_load import (
-    SHAPES,
-    LoadMode,
-    PlayedJobs,
-    layer_jobs,
-    play_jobs,
-)
+from neardecode_testbench.scenarios.mac_load import PlayedJobs, play_jobs
+from neardecode_testbench.scenarios.mac_shapes import SHAPES, LoadMode, layer_jobs
 
 __all__ = ["WORKS", "NearLoad", "NearMeasure", "NearWork", "measure_near", "near_config"]
 

@@ -23,7 +23,7 @@ from neardecode_testbench.drive.stimulus import Play, Sink, Source, Step
 from neardecode_testbench.reference.integer.attention import ContextSplit
 from neardecode_testbench.reference.kv_image import kv_image
 from neardecode_testbench.scenarios.attention_context import LayerContext
-from neardecode_testbench.scenarios.attention_layer import AttentionLayer
+from neardecode_testbench.scenarios.attention_streams import LayerStreams
 from neardecode_testbench.scenarios.blocks.edge import (
     FULL_RATE,
     CheckError,
@@ -98,7 +98,7 @@ class AttendedRows:
         Raises:
             CheckError: if a value or, at full rate, a cycle is not as expected.
         """
-        layer = AttentionLayer(self.config, ContextSplit(), self.context, clamps=bool(self.clamped))
+        layer = LayerStreams(self.config, ContextSplit(), self.context, clamps=bool(self.clamped))
         tiles = self.tiles(layer.kv_map)
         asks = {name.removesuffix("__0"): given for name, given in layer.asks()}
         asks["beats"] = self._beats(tiles, layer.kv_map)
