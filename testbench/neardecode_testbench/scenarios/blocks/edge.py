@@ -163,10 +163,10 @@ class Recorder:
 
     def waveform(self, cycles: int) -> list[str]:
         """The ports drawn, one a line, one character a cycle."""
-        labels = [drawn.partition("=")[0].replace("__", ".") for drawn in self.levels]
+        labels = [drawn.partition("=")[0] for drawn in self.levels]
         width = max(map(len, labels))
         return [
-            f"{label:{width}} {''.join('_#'[level] for level in levels[:cycles])}"
+            f"{label.replace('__', '.'):{width}} {''.join('_#'[lv] for lv in levels[:cycles])}"
             for label, levels in zip(labels, self.levels.values(), strict=True)
         ]
 
