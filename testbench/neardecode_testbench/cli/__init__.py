@@ -33,6 +33,7 @@ def main() -> None:
         decode,
         energy,
         model,
+        project,
         report,
         verilog,
     )

@@ -1,0 +1,1 @@
+"""Cycles, bytes and joules a token in closed form, with terms that RTL runs calibrate."""

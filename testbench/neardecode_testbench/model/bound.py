@@ -1,0 +1,57 @@
+"""What a token takes at least: each memory's bytes at its full rate."""
+
+from dataclasses import dataclass
+
+from neardecode_testbench.model.fit import Fitted
+
+__all__ = ["Bound", "bound_of"]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Lower bounds of a token, of one chip.
+
+    Attributes:
+        flash_bytes: Weights that cross the buses of all channels, whole pages.
+        flash_cycles: What they take at a beat a cycle and channel.
+        sense_cycles: What they take where banks cannot sense as fast.
+        kv_bytes: Keys and values that are read, whole pages.
+        kv_cycles: What they take at a beat a cycle and vault.
+    """
+
+    flash_bytes: int
+    flash_cycles: int
+    sense_cycles: float
+    kv_bytes: int
+    kv_cycles: int
+
+    @property
+    def cycles(self) -> float:
+        """The longest of them."""
+        return max(self.flash_cycles, self.sense_cycles, self.kv_cycles)
+
+    @property
+    def limit(self) -> str:
+        """Which: ``sense``, ``bus`` or ``kv``."""
+        if self.kv_cycles == self.cycles:
+            return "kv"
+        return "sense" if self.sense_cycles > self.flash_cycles else "bus"
+
+
+def bound_of(fitted: Fitted, rows: int) -> Bound:
+    """The bound of a token that attends to so many rows."""
+    config, program = fitted.config, fitted.program
+    stack = config.stack
+    assert stack is not None
+    flash_cycles = program.beats
+    heads = -(-fitted.shape.kv_heads // stack.vaults)
+    pages = -(-rows * program.kv_map.beats_a_row // config.kv_layout.element_beats)
+    kv_cycles = 2 * fitted.shape.layers * heads * pages * stack.page_beats
+    kv_bytes = 2 * fitted.shape.layers * fitted.shape.kv_heads * pages * stack.page_bytes
+    return Bound(
+        flash_cycles * config.flash.channels * config.flash.beat_bytes,
+        flash_cycles,
+        flash_cycles / config.utilisation_bound,
+        kv_bytes,
+        kv_cycles,
+    )

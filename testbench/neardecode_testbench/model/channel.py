@@ -1,0 +1,264 @@
+"""A flash channel and the slice behind it: when a matrix's rows are multiplied."""
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neardecode.config import Config
+from neardecode_testbench.model.program import Matrix
+
+__all__ = ["Channel", "Streamed"]
+
+REGISTER = 1
+"""Cycles from a page in its register to its transfer."""
+PRESENT = 3
+"""Cycles from a transfer to its first beat in the page buffer."""
+DOT = 4
+"""Cycles from a row's last beat to its result, where scales are powers of two."""
+LINK = 2
+"""Cycles that a result takes beside the link's registers: router and reader's buffer."""
+LONG_AGO = -(1 << 60)
+COMMANDS_AHEAD = 4
+"""Commands that a slice holds."""
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """A matrix went through.
+
+    Attributes:
+        gathered: When the last channel's result of each row is taken by the reader.
+        ends: When the last beat was taken.
+        waited: Cycles in which the slice had its activations and no beat.
+    """
+
+    gathered: NDArray[np.int64]
+    ends: int
+    waited: int
+
+
+class Channel:
+    """The pages of one matrix after another, asked for, sensed, moved and multiplied.
+
+    All channels have the same pages in the same banks, so one stands for all of them.
+
+    Args:
+        config: The configuration.
+    """
+
+    def __init__(self, config: Config):
+        flash = config.flash
+        self._config = config
+        # A scale that is more than a power of two takes one stage more.
+        mantissas = any(layout.format.scale_bytes > 1 for layout in config.weight_layouts)
+        self._dot = DOT + mantissas
+        self._banks, self._beats = flash.banks, flash.page_beats
+        self._sense_cycles = config.sense_cycles
+        # Pages that were asked for, and how many of them were taken, sensed and read.
+        self._pages: list[int] = []
+        self._asked: list[int] = []
+        self._taken_pages = self._read_pages = 0
+        self._present: dict[int, int] = {}
+        # Of each bank when its latest pages were sensed and read, and when it and its register
+        # are free.
+        self._queued = flash.queue_pages - 2
+        self._senses: list[deque[int]] = [
+            deque([LONG_AGO] * self._queued, self._queued) for _ in range(self._banks)
+        ]
+        self._served: list[deque[int]] = [deque([LONG_AGO] * 2) for _ in range(self._banks)]
+        self._free = [LONG_AGO] * self._banks
+        self._moved = [LONG_AGO] * self._banks
+        self._waiting: list[deque[tuple[int, int]]] = [deque() for _ in range(self._banks)]
+        self._banks_to_look_at: set[int] = set()
+        self._orders: deque[int] = deque([LONG_AGO] * (4 * self._banks - 1))
+        self._accepted = self._queried = LONG_AGO
+        self._bus = LONG_AGO
+        self._taken = LONG_AGO
+        self._commands = 0
+        self._ends: list[int] = []
+
+    @property
+    def command_free(self) -> int | None:
+        """When the slice takes the next command, if that is known."""
+        accepted = self._accepted
+        if self._taken_pages == len(self._pages) - 1:
+            # The last one is taken where runs are split into pages, in front of the queues.
+            accepted = max(self._asked[-1], self._queried)
+        elif self._taken_pages < len(self._pages):
+            return None
+        waits = self._commands - COMMANDS_AHEAD
+        if waits >= len(self._ends):
+            return None
+        return max(accepted, self._ends[waits] + 1 if waits >= 0 else LONG_AGO)
+
+    def command(self, matrix: Matrix, asked: int) -> None:
+        """The slice takes a command."""
+        self._commands += 1
+        self._pages += range(matrix.page, matrix.page + matrix.pages)
+        self._asked += [asked + 1] * matrix.pages
+        self._advance()
+
+    def multiply(self, matrix: Matrix, fed: int) -> Streamed:
+        """Streams the oldest matrix that was commanded, from when its activations are there."""
+        last, waited = self._beats - 1, 0
+        way = _ResultWay(self._config, matrix, self._dot)
+        # Rows may be so short that their results hold the slice up.
+        held = matrix.blocks < self._config.flash.channels * matrix.layout.blocks_a_beat
+        ends = _page_ends(matrix)
+        rows = []
+        for number in range(matrix.pages):
+            present = self._present.pop(self._read_pages)
+            self._read_pages += 1
+            # A beat is read ahead into the output's register.
+            first = max(present + 1, self._taken + 1)
+            begins = max(first, fed)
+            waited += max(0, first - max(fed, self._taken + 1))
+            if held:
+                self._taken = way.page(begins, ends[number], last)
+            else:
+                rows.append(begins + ends[number])
+                self._taken = begins + last
+            served = max(present + last, self._taken - 1)
+            bank = (matrix.page + number) % self._banks
+            self._served[bank].append(served)
+            self._banks_to_look_at.add(bank)
+            self._orders.append(served)
+            self._advance()
+        self._ends.append(self._taken)
+        gathered = way.held_up() if held else way.free(np.concatenate(rows))
+        return Streamed(gathered, int(self._taken), waited)
+
+    def _advance(self) -> None:
+        """Takes, senses and moves pages as far as what they wait for is known."""
+        while True:
+            while self._take_page():
+                pass
+            ready: list[tuple[int, int, int]] = []
+            while self._banks_to_look_at:
+                self._sense(self._banks_to_look_at.pop(), ready)
+            if not ready:
+                return
+            for moved, number, bank in sorted(ready):
+                self._bus = max(moved + REGISTER, self._bus + self._beats)
+                self._moved[bank] = self._bus + self._beats
+                self._present[number] = self._bus + PRESENT
+                self._banks_to_look_at.add(bank)
+
+    def _take_page(self) -> bool:
+        """The next page goes to its bank's queue, once the page two before it is sensed."""
+        number = self._taken_pages
+        if number == len(self._pages) or not self._orders:
+            return False
+        bank = self._pages[number] % self._banks
+        queued = len(self._waiting[bank])
+        if queued == self._queued:
+            return False
+        accepted = max(self._asked[number], self._queried)
+        before = self._senses[bank][queued]
+        self._queried = max(accepted + 1, before + 1, self._orders.popleft() + 1)
+        self._accepted = accepted
+        self._waiting[bank].append((number, self._queried))
+        self._banks_to_look_at.add(bank)
+        self._taken_pages += 1
+        return True
+
+    def _sense(self, bank: int, ready: list[tuple[int, int, int]]) -> None:
+        """A bank's oldest page is sensed, once the page two before it is read."""
+        waiting, served = self._waiting[bank], self._served[bank]
+        if not waiting or not served:
+            return
+        number, queried = waiting.popleft()
+        sensed = max(queried + 1, self._free[bank], served.popleft() + 1)
+        self._senses[bank].append(sensed)
+        # Once it is sensed it waits in the latch until the register is read.
+        moved = max(sensed + self._sense_cycles - 1, self._moved[bank])
+        self._free[bank] = moved + 1
+        ready.append((moved, number, bank))
+
+
+def _page_ends(matrix: Matrix) -> list[NDArray[np.int64]]:
+    """For each page the beats in which rows end."""
+    layout = matrix.layout
+    last_blocks = np.arange(1, matrix.longest + 1) * matrix.blocks - 1
+    pages, places = np.divmod(last_blocks, layout.blocks)
+    beats = layout.scale_beats + places // layout.blocks_a_beat
+    return np.split(beats, np.searchsorted(pages, np.arange(1, matrix.pages)))
+
+
+class _ResultWay:
+    """Results of all channels through their links and the router to the one reader.
+
+    All channels give theirs in the same cycles, and the reader takes one a cycle. A link has
+    credits for some; without one the slice stands still.
+
+    Args:
+        config: The configuration.
+        matrix: Whose results.
+        dot: Cycles from a row's last beat to its result.
+    """
+
+    def __init__(self, config: Config, matrix: Matrix, dot: int):
+        self._dot, self._latency = dot, config.fabric.link_latency
+        self._credits = config.fabric.buffer_flits
+        # How many channels have each row.
+        self._counts = np.full(matrix.longest, config.flash.channels)
+        if matrix.extra:
+            self._counts[-1] = matrix.extra
+        self._pending: deque[int] = deque()
+        self._gathered: list[int] = []
+
+    def page(self, begins: int, ends: NDArray[np.int64], last: int) -> int:
+        """A page whose beats are held up by results that wait.
+
+        Args:
+            begins: When its first beat may be taken.
+            ends: Beats in which rows end.
+            last: Its last beat.
+
+        Returns:
+            When its last beat is taken.
+        """
+        pending = self._pending
+        while pending and pending[0] <= begins:
+            begins = max(begins, self._leave()[1])
+        for end in ends.tolist():
+            begins = self._hold(begins, end)
+            pending.append(begins + end + self._dot)
+        return self._hold(begins, last) + last
+
+    def _hold(self, begins: int, beat: int) -> int:
+        """When the page would have begun, so that a beat is taken behind what holds it up."""
+        while self._pending and self._pending[0] <= begins + beat:
+            result, left = self._leave()
+            begins += left - result
+        return begins
+
+    def _leave(self) -> tuple[int, int]:
+        """The oldest result is there, and leaves."""
+        result, number = self._pending.popleft(), len(self._gathered)
+        left = result
+        if number >= self._credits:
+            crossed = self._gathered[number - self._credits] - int(self._counts[0])
+            left = max(left, crossed + self._latency + 1)
+        if left > result:
+            for place in range(len(self._pending)):
+                self._pending[place] += left - result
+        count = int(self._counts[number])
+        arrives = left + self._latency + LINK
+        before = self._gathered[-1] if self._gathered else LONG_AGO
+        self._gathered.append(max(arrives + count - 1, before + count))
+        return result, left
+
+    def held_up(self) -> NDArray[np.int64]:
+        """When the last channel's result of each row is taken."""
+        while self._pending:
+            self._leave()
+        return np.asarray(self._gathered, np.int64)
+
+    def free(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The same, of rows whose last beats are taken at these times and hold nothing up."""
+        steps = np.cumsum(self._counts)
+        arrives = rows + self._dot + self._latency + LINK + self._counts - 1
+        return np.maximum.accumulate(arrives - steps) + steps
