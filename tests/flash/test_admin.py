@@ -108,7 +108,7 @@ def test_one_stalled_stream_alone(stream):
 def test_every_status_of_every_command_occurs_among_the_random_ones():
     # What the model says; the hardware is held to it elsewhere.
     seen = set()
-    for seed in range(4):
+    for seed in range(24):
         for config in (SMALL, LONG):
             model = AdminModel(config, CLOCK_GHZ, Surroundings())
             for item in random_script(config, seed, 150):

@@ -170,15 +170,19 @@ class ChannelRegisters(wiring.Component):
                 timer.unit.eq(settings[f"tmr_unit{place}"]),
                 cycles.eq(timer.cycles),
             ]
-        # The wear of a block is fetched when it is chosen.
-        fetching = Signal()
-        m.d.sync += fetching.eq((fetching | file.written.block) & ~self.inspected)
+        # The wear of a block is fetched when it is chosen; that of one chosen before a reset, which
+        # the block table still shows, is of no block.
+        fetching, fetched = Signal(), Signal()
+        m.d.sync += [
+            fetching.eq((fetching | file.written.block) & ~self.inspected),
+            fetched.eq(fetched | self.inspected),
+        ]
         m.d.comb += [
             self.inspect.en.eq(file.written.block),
             self.inspect.bank.eq(settings.block_block[: self._bank_bits]),
             self.inspect.block.eq(settings.block_block[self._bank_bits :]),
-            statuses.blkrc_blkrc.eq(self.wear.reads),
-            statuses.blkpec_blkpec.eq(self.wear.erases),
+            statuses.blkrc_blkrc.eq(Mux(fetched, self.wear.reads, 0)),
+            statuses.blkpec_blkpec.eq(Mux(fetched, self.wear.erases, 0)),
             self.zone.eq(settings.zone_zone),
             statuses.zonepec_zonepec.eq(self.zone_erases),
             self.busy.eq(file.written.tmr | self._timers[0].busy | file.written.block | fetching),
