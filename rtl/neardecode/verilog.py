@@ -22,14 +22,14 @@ from neardecode.tools import run_passes
 __all__ = ["MODULE", "header", "to_rtlil", "to_verilog", "without_sources"]
 
 _WAIVED = (
-    *("CASEINCOMPLETE", "CMPCONST", "SYMRSVDWORD"),
+    *("CASEINCOMPLETE", "CASEOVERLAP", "CMPCONST", "SYMRSVDWORD"),
     *("UNSIGNED", "WIDTHEXPAND", "WIDTHTRUNC"),
 )
 _LINT = "\n".join(
     (
         "// Widths are exact in the language that this comes from; here the rules of expressions",
-        "// widen and cut as was meant. A case without a match keeps what was assigned before.",
-        "// Names that only C++ reserves are names.",
+        "// widen and cut as was meant. A case without a match keeps what was assigned before;",
+        "// of several that match the first counts. Names that only C++ reserves are names.",
         *(f"/* verilator lint_off {name} */" for name in _WAIVED),
         "",
     )

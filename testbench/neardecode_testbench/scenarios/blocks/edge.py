@@ -119,7 +119,8 @@ class Recorder:
 
     Attributes:
         streams: The streams' ports.
-        drawn: Ports of one bit whose waveform is kept; ``label=port.bit`` is a bit of a wider one.
+        drawn: Ports whose level is kept, of one bit to be drawn; ``label=port.bit`` is a bit of a
+            wider one.
         offered: For each stream the first cycle of each payload with ``valid`` high.
         taken: For each stream the cycle of each transfer.
         levels: For each port drawn its level in each cycle.
@@ -159,7 +160,8 @@ class Recorder:
                 taken.append(cycle)
         for drawn, levels in self.levels.items():
             port, _, bit = drawn.rpartition("=")[2].partition(".")
-            levels.append(pins.get(port) >> int(bit or 0) & 1)
+            level = pins.get(port)
+            levels.append(level >> int(bit) & 1 if bit else level)
 
     def waveform(self, cycles: int) -> list[str]:
         """The ports drawn, one a line, one character a cycle."""
