@@ -96,8 +96,12 @@ def test_the_hosts_bursts_are_sequential(neardecode):
         ("--format", "MXINT8", "--zero-blocks", 0.5, "--rate", 12),
         ("--format", "MXINT8", "--throttle", 4),
         ("--mode", "attention", "--pattern", "random-pages", "--share", 0.5),
+        ("--format", "MXINT8", "--zero-blocks", 0.5, "--zeros", "groups", "--skip-zeros"),
     ],
-    ids=["matrices", "zeros at a slower memory", "heat", "attention over some pages"],
+    ids=[
+        *("matrices", "zeros at a slower memory", "heat", "attention over some pages"),
+        "zeros left out",
+    ],
 )
 def test_a_slice_takes_what_its_memory_gives(neardecode, tmp_path, options):
     # The smallest beats: Amaranth's simulator takes seconds for them.
@@ -115,6 +119,8 @@ def test_a_slice_takes_what_its_memory_gives(neardecode, tmp_path, options):
     assert results["values"] > 50
     assert 0 < results["lane_occupancy"] < 1
     assert sum(results["beats_by_kind"].values()) == results["beats"]
+    left_out = results["whole_beats"] / results["beats"]
+    assert (left_out > 1.3) if "--skip-zeros" in options else left_out == 1
     zeros = results["zero_blocks"] / results["blocks"]
     assert zeros == pytest.approx(0.5 if "--zero-blocks" in options else 0, abs=0.1)
 
@@ -126,6 +132,7 @@ def test_a_slice_takes_what_its_memory_gives(neardecode, tmp_path, options):
         (("--format", "Q5_0"), "--format Q5_0: no such format; known: Q4_0, Q4_1,"),
         (("--pattern", "random-pages"), "--pattern: the matrices' pages all matter;"),
         (("--mode", "attention", "--zero-blocks", 0.5), "--zero-blocks: keys and values are"),
+        (("--mode", "attention", "--skip-zeros"), "--skip-zeros: keys and values are"),
         (("--divider", 3), "Input should be 1, 2 or 4"),
         (("--config", "tiny"), "--config tiny: a command of 288 rows of 18 blocks is more than"),
     ],

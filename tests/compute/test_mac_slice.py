@@ -64,7 +64,7 @@ def test_a_result_appears_four_cycles_after_its_last_beat(blocks):
     job = Job(13, blocks)
     scenario = SliceRows(CONFIG, ADDRESS_BITS, (job,))
     result = run(scenario)
-    assert result.results == [blocks + end + LATENCY for end in result.stimuli[0].row_ends]
+    assert result.results == [blocks + end + LATENCY for end in result.stimuli[0].found.row_ends]
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
@@ -153,7 +153,7 @@ def test_a_bad_page_marks_the_rows_that_touch_it_and_no_other():
     scenario = SliceRows(
         CONFIG, ADDRESS_BITS, (job, Job(3, 8), Job(2, 2, bad_pages=frozenset({0})))
     )
-    assert len(run(scenario).stimuli[0].pages) == 6
+    assert len(run(scenario).stimuli[0].found.pages) == 6
     run(replace(scenario, pacing=Pacing(1), recorder=Recorder(())))
 
 
@@ -304,7 +304,7 @@ def test_scales_that_are_not_powers_of_two_cost_a_cycle(block_format):
     config = configuration(formats=(block_format.name,))
     result = run(SliceRows(config, ADDRESS_BITS, (Job(6, 4, format=block_format),)))
     latency = 4 + (block_format.scale_bytes > 1)
-    ends = result.stimuli[0].row_ends
+    ends = result.stimuli[0].found.row_ends
     assert result.results == [4 + end + latency for end in ends]
 
 
@@ -393,7 +393,7 @@ def test_sums_of_one_command_leave_while_those_of_the_next_grow():
     jobs = tuple(Job(64, 2, sums=True) for _ in range(4))
     result = run(SliceRows(SUMS, ADDRESS_BITS, jobs))
     assert result.beats == list(range(result.beats[0], result.beats[0] + len(result.beats)))
-    first = result.beats[result.stimuli[0].row_ends[-1]]
+    first = result.beats[result.stimuli[0].found.row_ends[-1]]
     assert result.sums[:64] == list(range(first + 4, first + 68))
 
 
@@ -498,3 +498,75 @@ def test_blocks_of_zeros_are_counted(block_format):
     job = Job(20, 8, format=block_format, sparse=0.5)
     result = run(SliceRows(config, ADDRESS_BITS, (job, replace(job, sparse=0.0))))
     assert 50 < result.stimuli[0].zero_blocks < 110
+
+
+GAPS = configuration(page_bytes=512, beat_bytes=32, skip_zeros=True, blocks_a_row=32, rows=64)
+
+
+@pytest.mark.parametrize("block_format", FORMATS)
+@pytest.mark.parametrize("sparse", [0.0, 0.6, 0.95, 1.0])
+def test_beats_of_zeros_that_pages_leave_out_take_no_cycle(block_format, sparse):
+    config = configuration(
+        page_bytes=512,
+        beat_bytes=32,
+        formats=(block_format.name,),
+        skip_zeros=True,
+        blocks_a_row=32,
+    )
+    # Rows that end within a beat and with one, and pages as they are without gaps in between.
+    jobs = tuple(
+        Job(rows, blocks, format=block_format, sparse=sparse, gaps=blocks != 5)
+        for rows, blocks in ((60, 8), (9, 5), (33, 7), (1, 8))
+    )
+    result = run(SliceRows(config, ADDRESS_BITS, jobs, 3, magnitudes="common"))
+    assert result.counts["MEMORY"] == result.counts["RESULTS"] == 0
+    stored = -(-60 * 8 * block_format.element_bytes // 32)
+    first = result.stimuli[0].found
+    elements = sum(first.used) - len(first.used) * first.layout.head_beats
+    # A row keeps the beat that it ends in.
+    assert elements == (stored if sparse == 0 else 60 if sparse == 1 else elements)
+    assert 60 <= elements <= stored
+    run(SliceRows(config, ADDRESS_BITS, jobs, 4, Pacing(4, 0.4), "any"))
+
+
+def test_gaps_and_straight_pages_of_several_formats_take_turns():
+    config = configuration(
+        page_bytes=512,
+        beat_bytes=32,
+        formats=[format_.name for format_ in FORMATS],
+        skip_zeros=True,
+        blocks_a_row=32,
+    )
+    jobs = tuple(
+        Job(9 + n, 2 + n % 7, n, format=FORMATS[n % 5], sparse=0.8, gaps=bool(n % 3))
+        for n in range(15)
+    )
+    run(SliceRows(config, ADDRESS_BITS, jobs, 1))
+    run(SliceRows(config, ADDRESS_BITS, jobs, 2, Pacing(2, 0.4), throttle=3))
+
+
+@pytest.mark.parametrize("bad", [{0}, {1}, {2}, {0, 1, 2}])
+def test_from_a_page_with_gaps_that_cannot_be_read_on_all_rows_are_in_error(bad):
+    job = Job(50, 32, sparse=0.97, gaps=True)
+    scenario = SliceRows(
+        GAPS, ADDRESS_BITS, (replace(job, bad_pages=frozenset(bad)), Job(9, 4), job), 6
+    )
+    result = run(scenario)
+    found = result.stimuli[0].found
+    assert len(found.pages) == 7
+    assert 0 < found.errors.count(True) <= 50 if 0 in bad else 0 < found.errors.count(True) < 50
+    # Some rows have no beat any more; each has its result all the same, and the next command too.
+    assert len(found.row_ends) < 50
+    assert len(result.results) == 50 + 9 + 50
+    run(replace(scenario, pacing=Pacing(1), recorder=Recorder(())))
+
+
+@pytest.mark.parametrize("page", [0, 1, 6])
+def test_gaps_that_cannot_be_mark_the_rows_that_follow_and_lose_no_result(page):
+    job = Job(50, 32, sparse=0.97, gaps=True, torn=frozenset({page}))
+    jobs = (job, Job(9, 4))
+    result = run(SliceRows(GAPS, ADDRESS_BITS, jobs, 6, magnitudes="common"))
+    errors = result.stimuli[0].found.errors
+    assert errors.count(True) > 0
+    assert errors == sorted(errors)
+    run(SliceRows(GAPS, ADDRESS_BITS, jobs, 6, Pacing(2, 0.4)))

@@ -131,6 +131,7 @@ RANGES = [
     ("compute", "head_elements", [0, 64, 1024], [-1, 32, 96, 192, 2048]),
     ("compute", "clock_divider", [1, 2, 4], [0, 3, 8]),
     ("compute", "selection", [True, False], [1, "yes"]),
+    ("compute", "skip_zeros", [True, False], [1, "yes"]),
     ("compute", "near_memory", [True, False], [0, "no"]),
     ("off_stack", "pins", [16, 65536], [0, 65537, 1.5]),
     ("off_stack", "pin_gbit_s", [0.1, 128.0], [0.0, -1.0, 129.0, math.nan]),

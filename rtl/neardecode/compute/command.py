@@ -50,6 +50,8 @@ class SliceCommand(data.StructLayout):
         page_rows: 0, or the whole rows that every page holds: then no row straddles pages, and
             the ``selections`` say which pages are read. Only where the configuration has
             ``selection``.
+        pages: 0, or the pages of rows from which beats of zeros were left out. Only where the
+            configuration has ``skip_zeros``, in `Mode.DOT`, without ``page_rows``, ``appended``.
         keep: The sums go on from those of the last accumulating command.
         deliver: The sums are given out after the last row.
         rescale: Where sums are kept, each vector's are first shifted right by so many bits.
@@ -67,6 +69,8 @@ class SliceCommand(data.StructLayout):
         }
         if config.selection:
             members["page_rows"] = unsigned(config.row_bits + 1)
+        if config.skip_zeros:
+            members["pages"] = unsigned(address_bits + 1)
         if config.head_elements:
             members |= {
                 "keep": unsigned(1),

@@ -29,15 +29,17 @@ class Lanes:
     Attributes:
         layouts: Of a page, for each format.
         activation_bits: Of an activation.
+        gap_layouts: Of a page without beats of zeros, for each format; none where there are none.
     """
 
     layouts: tuple[PageLayout, ...]
     activation_bits: int
+    gap_layouts: tuple[PageLayout, ...] = ()
 
     @classmethod
     def of(cls, config: Config) -> "Lanes":
         """Those of a configuration's slices."""
-        return cls(config.weight_layouts, config.compute.activation_bits)
+        return cls(config.weight_layouts, config.compute.activation_bits, config.gap_layouts)
 
     @property
     def formats(self) -> tuple[BlockFormat, ...]:

@@ -108,6 +108,9 @@ class RowRequests(wiring.Component):
                 ),
                 tag.eq(command.tag),
             ]
+            if config.skip_zeros:
+                with m.If(command.pages != 0):
+                    m.d.sync += [remaining.eq(command.pages), page_blocks.eq(1)]
             if config.selection:
                 with m.If(command.page_rows != 0):
                     m.d.sync += remaining.eq(0)

@@ -72,7 +72,7 @@ class MacSlice(wiring.Component):
         paused: Out(1). The slice's clock does not move, or the throttle takes the cycle away.
         counting: In(1). Counters run.
         cycles: Out(counts by `SliceCause`).
-        zero_blocks: Out(48). Blocks of rows whose elements are all zero.
+        zero_blocks: Out(48). Blocks of rows whose elements are all zero, or that were left out.
     """
 
     commands_ahead = 4
@@ -146,7 +146,16 @@ class MacSlice(wiring.Component):
         command = self.commands.payload
         context_members = {
             name: command[name].shape()
-            for name in ("mode", "format", "rows", "blocks", "page_rows", "keep", "deliver")
+            for name in (
+                "mode",
+                "format",
+                "rows",
+                "blocks",
+                "page_rows",
+                "pages",
+                "keep",
+                "deliver",
+            )
             if name in command.shape().members
         }
         if has_sums:
@@ -169,7 +178,7 @@ class MacSlice(wiring.Component):
         weighing: Value = context.mode == Mode.ACCUMULATE if has_sums else Const(0, 1)
 
         layouts = lanes.layouts
-        m.submodules.walk = walk = RowWalk(config, lanes)
+        m.submodules.walk = walk = RowWalk(config, lanes, self._address_bits + 1)
         advance, taken = Signal(name="advance"), Signal(name="taken")
         beat = self.beats.payload
         m.d.comb += [
@@ -221,6 +230,10 @@ class MacSlice(wiring.Component):
             ]
             with m.If(weighing):
                 m.d.comb += fed.eq(self.probabilities.valid | ~walk.is_element)
+        passes: Value = Const(0, 1)
+        if config.skip_zeros:
+            passes = Signal(name="passes")
+            m.d.comb += [walk.pages.eq(context.pages), walk.passes.eq(passes)]
         given = Signal()
         waits = Signal()
         done = self._dot.done & ~given
@@ -232,7 +245,9 @@ class MacSlice(wiring.Component):
         if has_selection:
             with m.If(selected & (~pages.o.valid | page.none)):
                 m.d.comb += self.beats.ready.eq(0)
-        with m.If(~contexts.o.valid):
+        if config.skip_zeros:
+            m.d.comb += passes.eq(contexts.o.valid & walk.lost & advance & ~pace.halted)
+        with m.If(~contexts.o.valid | walk.lost):
             m.d.comb += self.beats.ready.eq(0)
         if config.clock_divider > 1:
             m.d.sync += given.eq(~advance & (given | (done & self.results.ready)))
@@ -249,7 +264,7 @@ class MacSlice(wiring.Component):
         m.submodules.scales = scales = ScaleBuffer(lanes)
         element = Signal()
         m.d.comb += [
-            element.eq(taken & walk.is_element),
+            element.eq((taken & walk.is_element) | passes),
             unpack.beat.eq(beat.data),
             unpack.format.eq(format_),
             scales.beat.eq(beat.data),
@@ -276,7 +291,7 @@ class MacSlice(wiring.Component):
             format_, {x.format: int(x.format is BlockFormat.Q4_1) for x in layouts}
         )
         with m.If(element & self.counting):
-            m.d.sync += self.zero_blocks.eq(self.zero_blocks + ones(zero))
+            m.d.sync += self.zero_blocks.eq(self.zero_blocks + ones(zero) + walk.skipped)
         # A beat of zeros meets no activation, but Q4_1 adds its minimums times all of them.
         wanted = unpack.strips.as_value().any() | has_minimum
         m.d.comb += buffer.enable.eq(element & ~weighing & wanted)
@@ -364,11 +379,11 @@ class MacSlice(wiring.Component):
 
         m.submodules.cycle_counters = self._cycles
         cause = self._cycles.cause
-        with m.If(element):
+        with m.If(taken & walk.is_element):
             m.d.comb += cause.eq(SliceCause.BUSY.value)
-        with m.Elif(taken & walk.is_scale):
+        with m.Elif(taken & (walk.is_scale | walk.is_gaps)):
             m.d.comb += cause.eq(SliceCause.SCALES.value)
-        with m.Elif(taken):
+        with m.Elif(taken | passes):
             m.d.comb += cause.eq(SliceCause.TAIL.value)
         with m.Elif(waits | (offered & blocked)):
             m.d.comb += cause.eq(SliceCause.RESULTS.value)

@@ -69,9 +69,10 @@ class SliceCause(enum.Enum):
     BUSY = 0
     """A beat of elements was multiplied and added."""
     SCALES = 1
-    """A beat of scales was taken."""
+    """A beat of scales, or of a page's gaps, was taken."""
     TAIL = 2
-    """A beat behind the last row, or of unused page bytes, was taken and dropped."""
+    """A beat behind the last row, or of unused page bytes, was taken and dropped; or a row that was
+    lost with a page ended."""
     RESULTS = 3
     """The pipeline was held by a result that nobody took."""
     CLOCK = 4

@@ -31,6 +31,8 @@ class Compute(Section):
     """Accumulators a vector, for probabilities times V; 0 leaves the mode out."""
     selection: bool = False
     """A command can name the pages that matter; the others are not read."""
+    skip_zeros: bool = False
+    """A command can name pages that leave out beats of zeros, and their time."""
     clock_divider: Literal[1, 2, 4] = 1
     """The slice moves in one of so many cycles."""
     near_memory: bool = True

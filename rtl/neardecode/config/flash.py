@@ -155,9 +155,9 @@ class Flash(Section):
         spares = 0 if self.repair is None else self.repair.groups * self.repair.spares
         return 8 * self.stored_bytes + spares
 
-    def layout(self, block_format: BlockFormat) -> PageLayout:
-        """Where the blocks of a format lie in a page."""
-        return page_layout(block_format, self.page_bytes, self.beat_bytes)
+    def layout(self, block_format: BlockFormat, *, gaps: bool = False) -> PageLayout:
+        """Where the blocks of a format lie in a page; with ``gaps``, one without beats of zeros."""
+        return page_layout(block_format, self.page_bytes, self.beat_bytes, gaps=gaps)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

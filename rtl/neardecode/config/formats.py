@@ -56,9 +56,12 @@ class BlockFormat(enum.Enum):
 class PageLayout:
     """Where the parts of a page of one format lie.
 
-    Block ``i`` has its scale at byte ``i * scale_bytes`` and its elements at byte
-    ``scale_beats * beat_bytes + i * element_bytes``, little-endian, element 0 first (the low
+    Block ``i`` has its scale at byte ``gap_beats * beat_bytes + i * scale_bytes`` and its elements
+    at byte ``head_beats * beat_bytes + i * element_bytes``, little-endian, element 0 first (the low
     nibble of byte ``j`` is element ``2 * j``). Unused bytes are zero.
+
+    Where there is a beat of gaps, its byte ``k`` says how many beats of zeros were left out before
+    the page's beat ``k`` of elements.
     """
 
     format: BlockFormat
@@ -70,6 +73,8 @@ class PageLayout:
     """Beats of scales, first in the page."""
     element_beats: int
     """Beats of elements, following the scales."""
+    gap_beats: int = 0
+    """Beats before the scales: 1 in a page that leaves beats of zeros out, otherwise 0."""
 
     @property
     def beats(self) -> int:
@@ -77,13 +82,20 @@ class PageLayout:
         return self.page_bytes // self.beat_bytes
 
     @property
+    def head_beats(self) -> int:
+        """Beats before the elements."""
+        return self.gap_beats + self.scale_beats
+
+    @property
     def blocks_a_beat(self) -> int:
         """Blocks whose elements fill one beat."""
         return self.beat_bytes // self.format.element_bytes
 
 
-def page_layout(block_format: BlockFormat, page_bytes: int, beat_bytes: int) -> PageLayout:
-    """The layout that holds the most blocks in a page.
+def page_layout(
+    block_format: BlockFormat, page_bytes: int, beat_bytes: int, *, gaps: bool = False
+) -> PageLayout:
+    """The layout that holds the most blocks in a page; with ``gaps``, in whole beats.
 
     Raises:
         ValueError: if a beat does not hold whole blocks or a page whole beats.
@@ -102,11 +114,15 @@ def page_layout(block_format: BlockFormat, page_bytes: int, beat_bytes: int) -> 
         return -(-size // beat_bytes)
 
     blocks = page_bytes // (block_format.element_bytes + block_format.scale_bytes)
+    step = 1
+    if gaps:
+        step = beat_bytes // block_format.element_bytes
+        blocks -= blocks % step
     while (
         beats_of(blocks * block_format.scale_bytes) + beats_of(blocks * block_format.element_bytes)
-        > page_bytes // beat_bytes
+        > page_bytes // beat_bytes - gaps
     ):
-        blocks -= 1
+        blocks -= step
     return PageLayout(
         format=block_format,
         page_bytes=page_bytes,
@@ -114,4 +130,5 @@ def page_layout(block_format: BlockFormat, page_bytes: int, beat_bytes: int) -> 
         blocks=blocks,
         scale_beats=beats_of(blocks * block_format.scale_bytes),
         element_beats=beats_of(blocks * block_format.element_bytes),
+        gap_beats=int(gaps),
     )

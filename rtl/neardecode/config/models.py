@@ -82,6 +82,12 @@ class Config(Section):
                 f"compute.head_elements must be whole beats of {self.flash.beat_bytes} elements,"
                 f" not {self.compute.head_elements}"
             )
+        for layout in self.gap_layouts:
+            if not 0 < layout.element_beats <= self.flash.beat_bytes:
+                raise ValueError(
+                    f"compute.skip_zeros needs pages of 1 to {self.flash.beat_bytes} beats of"
+                    f" elements, not {layout.element_beats}"
+                )
         self._check_decoder()
         if self.sense_cycles < 3:
             raise ValueError(
@@ -108,6 +114,8 @@ class Config(Section):
             )
         if not self.compute.near_memory:
             raise ValueError("compute.near_memory must be true with a decoder, not False")
+        if self.compute.skip_zeros:
+            raise ValueError("compute.skip_zeros must be false with a decoder, not True")
         if self.stack is None:
             raise ValueError("decoder must be left out where there is no stack for the KV cache")
         if (self.stack.page_bytes, self.stack.beat_bytes) != (flash.page_bytes, flash.beat_bytes):
@@ -144,6 +152,7 @@ class Config(Section):
             "vectors": group,
             "head_elements": head_elements,
             "selection": False,
+            "skip_zeros": False,
         }
         return Config.model_validate(
             {
@@ -169,6 +178,15 @@ class Config(Section):
     def weight_layouts(self) -> tuple[PageLayout, ...]:
         """Where the blocks of a page lie, for each format of a slice."""
         return tuple(self.flash.layout(format_) for format_ in self.compute.block_formats)
+
+    @property
+    def gap_layouts(self) -> tuple[PageLayout, ...]:
+        """The same, of pages that leave beats of zeros out; none without ``skip_zeros``."""
+        if not self.compute.skip_zeros:
+            return ()
+        return tuple(
+            self.flash.layout(format_, gaps=True) for format_ in self.compute.block_formats
+        )
 
     @property
     def kv_layout(self) -> PageLayout:

@@ -20,6 +20,7 @@ CONFIG = Config(
         formats=tuple(format_.name for format_ in FORMATS),
         head_elements=64,
         selection=True,
+        skip_zeros=True,
         blocks_a_row=32,
         rows=128,
         accumulator_bits=40,
@@ -47,6 +48,14 @@ MIXED = (
     Job(12, 2, sums=True, keep=True, rescale=(2,)),
 )
 """Every mode and format in turn."""
+GAPPED = (
+    Job(12, 7, format=BlockFormat.Q4_1, sparse=0.8, gaps=True),
+    Job(5, 3, format=BlockFormat.Q8_0),
+    Job(9, 8, sparse=0.9, gaps=True),
+    Job(9, 8, sparse=0.9, gaps=True, bad_pages=frozenset({1})),
+    Job(4, 6),
+)
+"""Commands whose pages leave beats of zeros out, one of which cannot be read."""
 SELECTED = (
     Job(14, 2, page_rows=3, selection=frozenset({0, 2, 4})),
     Job(14, 2, page_rows=3, selection=frozenset({1, 3}), sums=True),
@@ -77,6 +86,13 @@ async def selected_pages(dut):
     """Pages that do not matter are not asked for, and their rows give nothing."""
     await play(dut, SliceRows(CONFIG, ADDRESS_BITS, SELECTED))
     await play(dut, SliceRows(CONFIG, ADDRESS_BITS, SELECTED, 2, Pacing(2, 0.4)))
+
+
+@cocotb.test()
+async def pages_without_beats_of_zeros(dut):
+    """Every result in its cycle; rows that are lost with a page have theirs too."""
+    await play(dut, SliceRows(CONFIG, ADDRESS_BITS, GAPPED))
+    await play(dut, SliceRows(CONFIG, ADDRESS_BITS, GAPPED, 2, Pacing(2, 0.4)))
 
 
 @cocotb.test()

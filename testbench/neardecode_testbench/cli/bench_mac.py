@@ -12,6 +12,7 @@ from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.cli.output import JsonOption, check_writable, console, write_json
 from neardecode_testbench.devices.page_memory import RATE_CYCLES
 from neardecode_testbench.drive.backends import BACKENDS, Backend
+from neardecode_testbench.scenarios.blocks.mac_numbers import ZERO_PATTERNS, ZeroPattern
 from neardecode_testbench.scenarios.mac_load import SliceLoad, SliceMeasure, measure_slice
 from neardecode_testbench.scenarios.mac_shapes import (
     MODES,
@@ -59,6 +60,12 @@ def mac(
     zero_blocks: Annotated[
         float, typer.Option(min=0, max=1, help="Of the matrices' blocks, those that are zero.")
     ] = 0.0,
+    zeros: Annotated[
+        ZeroPattern, typer.Option(help=f"How they lie, one of: {', '.join(ZERO_PATTERNS)}.")
+    ] = "blocks",
+    skip_zeros: Annotated[
+        bool, typer.Option("--skip-zeros", help="Pages leave beats of zeros out.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of what is left to chance.")] = 1,
     backend: Annotated[Backend, typer.Option(help=f"One of: {', '.join(BACKENDS)}.")] = "native",
     json: JsonOption = None,
@@ -71,6 +78,8 @@ def mac(
 
     Example: `neardecode bench mac --model llama-7b --format Q4_0 --rows 64 --json mac.json`
 
+    Example: `neardecode bench mac --zero-blocks 0.9 --zeros groups --skip-zeros`
+
     Example: `neardecode bench mac --mode attention --rows 4096 --pattern random-pages --share 0.1`
     """
     check_writable(json)
@@ -82,16 +91,21 @@ def mac(
         )
     if pattern != "dense" and mode == "dot":
         raise InputError("--pattern: the matrices' pages all matter; give --mode with it")
-    if zero_blocks and mode != "dot":
-        raise InputError("--zero-blocks: keys and values are drawn without; give --mode dot")
+    if (zero_blocks or skip_zeros) and mode != "dot":
+        option = "--zero-blocks" if zero_blocks else "--skip-zeros"
+        raise InputError(f"{option}: keys and values are drawn without; give --mode dot")
     settings = load(config)
     if divider is not None:
         tables = settings.model_dump()
         tables["compute"]["clock_divider"] = divider
         settings = _validated(type(settings).model_validate, tables)
     shape, format_ = SHAPES[model], BlockFormat[block_format]
-    settings = _validated(slice_config, settings, mode, format_, shape, vectors, pattern)
-    jobs = layer_jobs(settings, mode, format_, shape, rows, pattern, share, zero_blocks, seed)
+    settings = _validated(
+        slice_config, settings, mode, format_, shape, vectors, pattern, skip_zeros=skip_zeros
+    )
+    jobs = layer_jobs(
+        settings, mode, format_, shape, rows, pattern, share, zero_blocks, zeros, seed
+    )
     for job in jobs:
         if job.rows > settings.compute.rows or job.blocks > settings.compute.blocks_a_row:
             raise InputError(
@@ -115,6 +129,8 @@ def mac(
             "format": what,
             "vectors": vectors,
             "pattern": pattern,
+            "zeros": zeros,
+            "skip_zeros": skip_zeros,
             "rate": rate / RATE_CYCLES,
             "throttle": throttle,
             "clock_divider": settings.compute.clock_divider,
@@ -132,10 +148,10 @@ def mac(
     )
 
 
-def _validated(make, *arguments):
+def _validated(make, *arguments, **options):
     """A configuration, or one line that says what does not fit."""
     try:
-        return make(*arguments)
+        return make(*arguments, **options)
     except ValidationError as error:
         raise InputError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
 
@@ -159,7 +175,15 @@ def _print(title: str, jobs: int, measured: SliceMeasure) -> None:
         ("cycles by the formula", f"{measured.formula:,.0f}"),
         ("beats of elements", f"{measured.busy_share:.2%}"),
         ("lane occupancy", f"{measured.lane_occupancy:.2%}"),
-        ("blocks, of them zero", f"{measured.blocks:,}, {measured.zero_blocks:,}"),
+        ("of blocks that are not zero", f"{measured.useful_occupancy:.2%}"),
+        (
+            "blocks, of them zero, left out",
+            f"{measured.blocks:,}, {measured.zero_blocks:,}, {measured.left_out:,}",
+        ),
+        (
+            "beats of whole pages, to those taken",
+            f"{measured.whole_beats:,}, {measured.whole_beats / measured.beats:.2f}",
+        ),
         ("cycles by cause", causes),
     ):
         table.add_row(what, figure)

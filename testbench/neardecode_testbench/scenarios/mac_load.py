@@ -25,9 +25,11 @@ from neardecode_testbench.drive.stimulus import (
     Step,
     Storage,
 )
+from neardecode_testbench.reference.weight_pages import weight_pages
 from neardecode_testbench.scenarios.blocks.edge import check_sink, read_counts
-from neardecode_testbench.scenarios.blocks.mac_numbers import Job, JobStimulus, SliceStimulus
+from neardecode_testbench.scenarios.blocks.mac_numbers import Job
 from neardecode_testbench.scenarios.blocks.mac_slice import slice_streams
+from neardecode_testbench.scenarios.blocks.mac_stimulus import JobStimulus, SliceStimulus
 
 __all__ = ["PlayedJobs", "SliceLoad", "SliceMeasure", "measure_slice", "play_jobs"]
 
@@ -43,9 +45,12 @@ class SliceMeasure:
         utilisation: The first by the last.
         busy_share: Beats of elements among the beats taken.
         lane_occupancy: Of the multipliers in a window's cycles, those with an element of a row.
+        useful_occupancy: Those with an element of a block that is not all zeros.
         formula: Cycles that the beats take at the rates of memory, clock and throttle.
-        zero_blocks: Blocks of rows whose elements were all zero.
+        zero_blocks: Blocks of rows whose elements were all zero, or that pages left out.
         blocks: Blocks of rows.
+        left_out: Blocks that pages left out.
+        whole_beats: Beats of the same rows in pages that leave nothing out.
         values: Results and sums, each compared with the reference.
         cycles: By cause, over the whole run.
     """
@@ -56,9 +61,12 @@ class SliceMeasure:
     utilisation: float
     busy_share: float
     lane_occupancy: float
+    useful_occupancy: float
     formula: float
     zero_blocks: int
     blocks: int
+    left_out: int
+    whole_beats: int
     values: int
     cycles: dict[str, int]
 
@@ -103,8 +111,8 @@ def play_jobs(
     stimuli, base = [], 0
     for job in jobs:
         stimuli.append(draw.job(replace(job, base=base)))
-        base += len(stimuli[-1].image)
-    memory = np.concatenate([stimulus.image for stimulus in stimuli])
+        base += len(stimuli[-1].found.image)
+    memory = np.concatenate([stimulus.found.image for stimulus in stimuli])
     streams = slice_streams(config)
 
     def payloads(stream: str) -> list[int]:
@@ -172,18 +180,31 @@ class SliceLoad:
             raise ValueError(f"{taken} beats were taken in {window} cycles, {beats} were stored")
         share = (RATE_CYCLES - self.throttle) / RATE_CYCLES
         moving = share / config.compute.clock_divider
-        blocks = sum(len(s.rows) * job.blocks for s, job in zip(stimuli, self.jobs, strict=True))
-        lanes = Lanes.of(config).blocks
+        blocks = sum(
+            len(s.found.rows) * job.blocks for s, job in zip(stimuli, self.jobs, strict=True)
+        )
+        left_out = sum(stimulus.found.left_out for stimulus in stimuli)
+        zero_blocks = step(Probe({}, ["zero_blocks"])).outputs["zero_blocks"]
+        places = Lanes.of(config).blocks * window
         return SliceMeasure(
             beats=taken,
             window=window,
             deliverable=deliverable,
             utilisation=taken / deliverable,
             busy_share=cycles["BUSY"] / taken,
-            lane_occupancy=blocks / (lanes * window),
+            lane_occupancy=(blocks - left_out) / places,
+            useful_occupancy=(blocks - zero_blocks) / places,
             formula=taken / min(rate, moving),
-            zero_blocks=step(Probe({}, ["zero_blocks"])).outputs["zero_blocks"],
+            zero_blocks=zero_blocks,
             blocks=blocks,
+            left_out=left_out,
+            whole_beats=sum(
+                weight_pages(job.rows, job.blocks, config.flash.layout(job.format))
+                * config.flash.page_beats
+                if job.gaps
+                else len(stimulus.beats)
+                for stimulus, job in zip(stimuli, self.jobs, strict=True)
+            ),
             values=played.values,
             cycles=cycles,
         )

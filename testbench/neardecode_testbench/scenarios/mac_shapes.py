@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from neardecode.config import BLOCK_ELEMENTS, BlockFormat, Config
-from neardecode_testbench.scenarios.blocks.mac_numbers import Job
+from neardecode_testbench.scenarios.blocks.mac_numbers import Job, ZeroPattern
 
 __all__ = [
     "MODES",
@@ -71,6 +71,8 @@ def slice_config(
     shape: LayerShape,
     vectors: int,
     pattern: LoadPattern,
+    *,
+    skip_zeros: bool = False,
 ) -> Config:
     """A configuration whose slices do one kind of work, and nothing else.
 
@@ -85,6 +87,7 @@ def slice_config(
         "vectors": vectors,
         "head_elements": 0 if mode == "dot" else shape.head_size,
         "selection": pattern == "random-pages",
+        "skip_zeros": skip_zeros,
     }
     flash = {**tables["flash"], "host": None, "repair": None, "ecc": None}
     # The widest flit: the slice stands alone, and nothing else sees its results.
@@ -101,6 +104,7 @@ def layer_jobs(
     pattern: LoadPattern = "dense",
     share: float = 0.25,
     zero_blocks: float = 0.0,
+    zeros: ZeroPattern = "blocks",
     seed: int = 1,
 ) -> tuple[Job, ...]:
     """The commands of one slice for a layer.
@@ -116,6 +120,7 @@ def layer_jobs(
         pattern: Whether all pages of keys and values are read.
         share: Of them that are, where they are drawn.
         zero_blocks: Share of the matrices' blocks that are zero.
+        zeros: How they lie.
         seed: Of the pages drawn.
     """
     jobs: list[Job] = []
@@ -126,6 +131,8 @@ def layer_jobs(
                 columns // BLOCK_ELEMENTS,
                 format=block_format,
                 sparse=zero_blocks,
+                zeros=zeros,
+                gaps=config.compute.skip_zeros,
             )
             for count, columns in shape.matrices.values()
         ]

@@ -155,7 +155,7 @@ class NearLoad:
                 raise CheckError(f"{port} is {seen[port]} bytes, not {known}")
         # Behind the last row nothing is waited for.
         last = played.stimuli[-1]
-        beats = played.beats - len(last.beats) + max(last.row_ends, default=-1) + 1
+        beats = played.beats - len(last.beats) + max(last.found.row_ends, default=-1) + 1
         if not config.compute.near_memory:
             transfers = beats * self._transfers(8 * config.flash.beat_bytes)
         bounds = {
