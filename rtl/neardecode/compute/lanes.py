@@ -73,6 +73,10 @@ class Lanes:
             return NARROW_BITS
         return max(unpacked_bits(format_) for format_ in self.formats)
 
+    def paired(self, format_: Value) -> Value:
+        """Whether a block of a format takes two strips."""
+        return choose(format_, {x.format: int(x.blocks_a_beat < self.blocks) for x in self.layouts})
+
     @property
     def minimums(self) -> bool:
         """Whether a format has minimums."""

@@ -2,40 +2,34 @@
 
 from itertools import pairwise
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from neardecode.compute.activation import ActivationBuffer
 from neardecode.compute.command import (
-    FORMAT_BITS,
     SELECTION_BITS,
     ActivationBlock,
-    Mode,
     Probability,
     SliceCommand,
     SliceResult,
     SliceSum,
 )
 from neardecode.compute.dot import BlockDot
-from neardecode.compute.lanes import LaneElements, Lanes, choose
+from neardecode.compute.intake import CommandIntake
+from neardecode.compute.lanes import LaneElements, Lanes
 from neardecode.compute.pace import THROTTLE_CYCLES, Pace
-from neardecode.compute.requests import RowRequests, SelectedPage
-from neardecode.compute.rows import RowWalk
 from neardecode.compute.scales import ScaleBuffer
-from neardecode.compute.sums import SumLanes
-from neardecode.config import BLOCK_ELEMENTS, TAG_BITS, BlockFormat, Config, SliceCause
+from neardecode.compute.sums import SumLanes, SumRows
+from neardecode.compute.zeros import ZeroBlocks
+from neardecode.config import BLOCK_ELEMENTS, TAG_BITS, Config, SliceCause
 from neardecode.lib.clock_gate import Gated
 from neardecode.lib.counters import CycleCounters
-from neardecode.lib.fifo import StreamFIFO
 from neardecode.lib.page import PageBeat, PageRequest
-from neardecode.lib.population import ones
 
 __all__ = ["MacSlice"]
 
 COUNT_BITS = 48
-SELECTED_PAGES_AHEAD = 64
-"""Pages of commands with a selection that may be asked for before the first of them is done."""
 
 
 class MacSlice(wiring.Component):
@@ -75,7 +69,7 @@ class MacSlice(wiring.Component):
         zero_blocks: Out(48). Blocks of rows whose elements are all zero, or that were left out.
     """
 
-    commands_ahead = 4
+    commands_ahead = CommandIntake.commands_ahead
     """Commands whose pages may be asked for before the first of them is done."""
 
     commands: stream.Interface
@@ -142,159 +136,81 @@ class MacSlice(wiring.Component):
             self.paused.eq(~pace.moves | pace.halted),
         ]
 
-        # Commands: their pages are asked for, and what their beats mean is kept.
-        command = self.commands.payload
-        context_members = {
-            name: command[name].shape()
-            for name in (
-                "mode",
-                "format",
-                "rows",
-                "blocks",
-                "page_rows",
-                "pages",
-                "keep",
-                "deliver",
-            )
-            if name in command.shape().members
-        }
-        if has_sums:
-            context_members["rescale"] = command.rescale.shape()
-        context_layout = data.StructLayout({**context_members, "tag": TAG_BITS})
-        m.submodules.contexts = contexts = StreamFIFO(context_layout, self.commands_ahead)
-        m.submodules.asking = asking = RowRequests(config, lanes, self._address_bits)
-        connect(m, asking.requests, flipped(self.requests))
-        m.d.comb += [
-            asking.command.eq(command),
-            asking.start.eq(self.commands.valid & self.commands.ready),
-            self.commands.ready.eq(contexts.i.ready & asking.free),
-            contexts.i.valid.eq(self.commands.valid & self.commands.ready & (command.rows != 0)),
-        ]
-        m.d.comb += [contexts.i.payload[name].eq(command[name]) for name in context_layout.members]
-        context = contexts.o.payload
-        format_: Value = Const(lanes.formats[0].value, FORMAT_BITS)
-        if len(lanes.formats) > 1:
-            format_ = context.format
-        weighing: Value = context.mode == Mode.ACCUMULATE if has_sums else Const(0, 1)
-
-        layouts = lanes.layouts
-        m.submodules.walk = walk = RowWalk(config, lanes, self._address_bits + 1)
-        advance, taken = Signal(name="advance"), Signal(name="taken")
+        m.submodules.intake = intake = CommandIntake(config, lanes, self._address_bits)
+        connect(m, flipped(self.commands), intake.commands)
+        connect(m, intake.requests, flipped(self.requests))
+        if has_selection:
+            connect(m, flipped(self.selections), intake.selections)
+        command, format_, weighing = intake.command, intake.format, intake.weighing
+        advance, taken, passes = Signal(), Signal(), Signal()
         beat = self.beats.payload
         m.d.comb += [
-            walk.format.eq(format_),
-            walk.rows.eq(context.rows),
-            walk.blocks.eq(context.blocks),
-            walk.beat.eq(beat),
-            walk.taken.eq(taken),
+            intake.beat.eq(beat),
+            intake.offered.eq(self.beats.valid),
+            intake.taken.eq(taken),
+            intake.passes.eq(passes),
         ]
-        offered = Signal()
-        m.d.comb += offered.eq(contexts.o.valid & self.beats.valid)
-        dropped: Value = Const(0, 1)
-        if has_selection:
-            m.submodules.pages = pages = StreamFIFO(SelectedPage(config), SELECTED_PAGES_AHEAD)
-            connect(m, flipped(self.selections), asking.selections)
-            connect(m, asking.pages, pages.i)
-            selected = Signal()
-            page = pages.o.payload
-            dropped = Signal(name="dropped")
-            fed_vector = Signal()
-            m.d.comb += [
-                selected.eq(context.page_rows != 0),
-                dropped.eq(contexts.o.valid & selected & pages.o.valid & page.none & fed_vector),
-                pages.o.ready.eq(dropped | (taken & beat.last & selected)),
-            ]
-            m.d.comb += [walk.page.eq(page), walk.page_rows.eq(context.page_rows)]
-            with m.If(selected):
-                m.d.comb += offered.eq(
-                    contexts.o.valid & self.beats.valid & pages.o.valid & ~page.none
-                )
 
         # Everything that a beat waits for.
         m.submodules.buffer = buffer = ActivationBuffer(config, lanes)
         connect(m, flipped(self.activations), buffer.blocks)
         fed = Signal()
         blocked: Value = Const(0, 1)
-        m.d.comb += fed.eq(buffer.ready)
-        if has_selection:
-            m.d.comb += fed_vector.eq(buffer.ready | weighing)
+        m.d.comb += [fed.eq(buffer.ready), intake.fed.eq(buffer.ready | weighing)]
         if has_sums:
             delivering = Signal()
             last_of_sums = Signal()
             blocked = Signal(name="blocked")
             m.d.comb += [
                 last_of_sums.eq(
-                    weighing & walk.is_element & walk.row_last & walk.final & context.deliver
+                    weighing & intake.is_element & intake.row_last & intake.final & command.deliver
                 ),
-                blocked.eq(contexts.o.valid & last_of_sums & delivering),
+                blocked.eq(intake.open & last_of_sums & delivering),
             ]
             with m.If(weighing):
-                m.d.comb += fed.eq(self.probabilities.valid | ~walk.is_element)
-        passes: Value = Const(0, 1)
-        if config.skip_zeros:
-            passes = Signal(name="passes")
-            m.d.comb += [walk.pages.eq(context.pages), walk.passes.eq(passes)]
+                m.d.comb += fed.eq(self.probabilities.valid | ~intake.is_element)
         given = Signal()
         waits = Signal()
         done = self._dot.done & ~given
         m.d.comb += [
             waits.eq(done & ~self.results.ready),
             advance.eq(pace.moves & ~waits),
-            self.beats.ready.eq(advance & ~pace.halted & fed & ~blocked),
+            passes.eq(intake.open & intake.lost & advance & ~pace.halted),
+            self.beats.ready.eq(intake.admits & advance & ~pace.halted & fed & ~blocked),
         ]
-        if has_selection:
-            with m.If(selected & (~pages.o.valid | page.none)):
-                m.d.comb += self.beats.ready.eq(0)
-        if config.skip_zeros:
-            m.d.comb += passes.eq(contexts.o.valid & walk.lost & advance & ~pace.halted)
-        with m.If(~contexts.o.valid | walk.lost):
-            m.d.comb += self.beats.ready.eq(0)
         if config.clock_divider > 1:
             m.d.sync += given.eq(~advance & (given | (done & self.results.ready)))
         m.d.comb += taken.eq(self.beats.valid & self.beats.ready)
-        ended = Signal()
-        m.d.comb += [
-            ended.eq(walk.command_last | dropped),
-            contexts.o.ready.eq(ended),
-            buffer.release.eq(ended & ~weighing),
-        ]
+        m.d.comb += buffer.release.eq(intake.ended & ~weighing)
 
         # Scales wait for their elements; both leave together.
         m.submodules.unpack = unpack = LaneElements(lanes)
         m.submodules.scales = scales = ScaleBuffer(lanes)
         element = Signal()
         m.d.comb += [
-            element.eq((taken & walk.is_element) | passes),
+            element.eq((taken & intake.is_element) | passes),
             unpack.beat.eq(beat.data),
             unpack.format.eq(format_),
             scales.beat.eq(beat.data),
-            scales.place.eq(walk.place),
-            scales.write.eq(taken & walk.is_scale),
+            scales.place.eq(intake.place),
+            scales.write.eq(taken & intake.is_scale),
             scales.format.eq(format_),
-            scales.element_beat.eq(walk.place),
+            scales.element_beat.eq(intake.place),
             scales.enable.eq(element),
-            buffer.address.eq(walk.row_beat),
-            buffer.paired.eq(
-                choose(format_, {x.format: int(x.blocks_a_beat < lanes.blocks) for x in layouts})
-            ),
+            buffer.address.eq(intake.row_beat),
+            buffer.paired.eq(lanes.paired(format_)),
         ]
-        zero = Signal(lanes.blocks)
-        for block in range(lanes.blocks):
-            strips = [unpack.strips[block].as_value() == 0]
-            if lanes.pairs:
-                high = unpack.strips[(block + lanes.blocks // 2) % lanes.blocks].as_value() == 0
-                strips.append(high | ~buffer.paired)
-            m.d.comb += zero[block].eq(
-                Cat(strips).all() & (walk.ending[block] | walk.beginning[block])
-            )
-        has_minimum = choose(
-            format_, {x.format: int(x.format is BlockFormat.Q4_1) for x in layouts}
-        )
-        with m.If(element & self.counting):
-            m.d.sync += self.zero_blocks.eq(self.zero_blocks + ones(zero) + walk.skipped)
-        # A beat of zeros meets no activation, but Q4_1 adds its minimums times all of them.
-        wanted = unpack.strips.as_value().any() | has_minimum
-        m.d.comb += buffer.enable.eq(element & ~weighing & wanted)
+        m.submodules.zeros = zeros = ZeroBlocks(lanes, config.blocks_a_row)
+        m.d.comb += [
+            zeros.strips.eq(unpack.strips),
+            zeros.format.eq(format_),
+            zeros.inside.eq(intake.ending | intake.beginning),
+            zeros.skipped.eq(intake.skipped),
+            zeros.count.eq(element & self.counting),
+            self.zero_blocks.eq(zeros.blocks),
+            # A beat of zeros meets no activation.
+            buffer.enable.eq(element & ~weighing & zeros.matters),
+        ]
 
         dot = self._dot
         m.submodules.dot = Gated(dot)
@@ -308,16 +224,16 @@ class MacSlice(wiring.Component):
         with m.If(advance):
             m.d.sync += [
                 dot.mark.valid.eq(element & ~weighing),
-                dot.mark.last.eq(walk.row_last),
-                dot.mark.ending.eq(walk.ending),
-                dot.mark.beginning.eq(walk.beginning),
+                dot.mark.last.eq(intake.row_last),
+                dot.mark.ending.eq(intake.ending),
+                dot.mark.beginning.eq(intake.beginning),
                 dot.format.eq(format_),
             ]
             m.d.sync += [later.eq(earlier) for earlier, later in pairwise(metas)]
             m.d.sync += [
-                metas[0].row.eq(walk.row),
-                metas[0].error.eq(walk.error),
-                metas[0].tag.eq(context.tag),
+                metas[0].row.eq(intake.row),
+                metas[0].error.eq(intake.error),
+                metas[0].tag.eq(command.tag),
             ]
         with m.If(element):
             m.d.sync += dot.strips.eq(unpack.strips)
@@ -338,17 +254,14 @@ class MacSlice(wiring.Component):
                 m.d.sync += delivering.eq(1)
             with m.Elif(sums.delivered):
                 m.d.sync += delivering.eq(0)
-            # Rows since the sums were begun: the accumulators have bits for so many.
-            first_row = Signal(init=1)
-            added = Signal(config.row_bits + 1)
-            counted = Mux(first_row & ~context.keep, 0, added)
-            full = counted[config.row_bits]
-            with m.If(element & weighing & walk.row_last):
-                m.d.sync += [first_row.eq(0), added.eq(Mux(full, counted, counted + 1))]
-            with m.If(ended):
-                m.d.sync += first_row.eq(1)
+            m.submodules.sum_rows = rows = SumRows(config)
             m.d.comb += [
-                self.probabilities.ready.eq(element & weighing & walk.row_last),
+                rows.keep.eq(command.keep),
+                rows.added.eq(element & weighing & intake.row_last),
+                rows.ended.eq(intake.ended),
+            ]
+            m.d.comb += [
+                self.probabilities.ready.eq(element & weighing & intake.row_last),
                 sums.enable.eq(advance),
                 sums.products.eq(dot.products),
                 *(
@@ -360,15 +273,15 @@ class MacSlice(wiring.Component):
                 m.d.sync += [
                     dot.weighing.eq(weighing),
                     sums.mark.valid.eq(element & weighing),
-                    sums.mark.address.eq(walk.row_beat),
-                    sums.mark.first.eq(first_row),
-                    sums.mark.last.eq(walk.row_last),
-                    sums.mark.keep.eq(context.keep),
-                    sums.mark.adds.eq(~full),
+                    sums.mark.address.eq(intake.row_beat),
+                    sums.mark.first.eq(rows.first),
+                    sums.mark.last.eq(intake.row_last),
+                    sums.mark.keep.eq(command.keep),
+                    sums.mark.adds.eq(~rows.full),
                     sums.mark.deliver.eq(last_of_sums),
                     sums.mark.error.eq(beat.error),
-                    sums.mark.rescale.eq(context.rescale),
-                    sums.mark.tag.eq(context.tag),
+                    sums.mark.rescale.eq(command.rescale),
+                    sums.mark.tag.eq(command.tag),
                 ]
                 for index in range(config.vectors):
                     probability = self.probabilities.payload[index]
@@ -379,21 +292,21 @@ class MacSlice(wiring.Component):
 
         m.submodules.cycle_counters = self._cycles
         cause = self._cycles.cause
-        with m.If(taken & walk.is_element):
+        with m.If(taken & intake.is_element):
             m.d.comb += cause.eq(SliceCause.BUSY.value)
-        with m.Elif(taken & (walk.is_scale | walk.is_gaps)):
+        with m.Elif(taken & (intake.is_scale | intake.is_gaps)):
             m.d.comb += cause.eq(SliceCause.SCALES.value)
         with m.Elif(taken | passes):
             m.d.comb += cause.eq(SliceCause.TAIL.value)
-        with m.Elif(waits | (offered & blocked)):
+        with m.Elif(waits | (intake.known & blocked)):
             m.d.comb += cause.eq(SliceCause.RESULTS.value)
-        with m.Elif(offered & ~pace.moves):
+        with m.Elif(intake.known & ~pace.moves):
             m.d.comb += cause.eq(SliceCause.CLOCK.value)
-        with m.Elif(offered & pace.halted):
+        with m.Elif(intake.known & pace.halted):
             m.d.comb += cause.eq(SliceCause.HEAT.value)
-        with m.Elif(offered):
+        with m.Elif(intake.known):
             m.d.comb += cause.eq(SliceCause.ACTIVATION.value)
-        with m.Elif(contexts.o.valid):
+        with m.Elif(intake.open):
             m.d.comb += cause.eq(SliceCause.MEMORY.value)
         with m.Else():
             m.d.comb += cause.eq(SliceCause.IDLE.value)

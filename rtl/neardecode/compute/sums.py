@@ -14,7 +14,7 @@ from neardecode.config import BLOCK_ELEMENTS, TAG_BITS
 from neardecode.config import Compute as ComputeConfig
 from neardecode.lib.blockformat import E8M0_BIAS
 
-__all__ = ["SumLanes", "SumMark"]
+__all__ = ["SumLanes", "SumMark", "SumRows"]
 
 ELEMENT_POINT = 6
 """Bits of an MXINT8 element behind its binary point."""
@@ -247,3 +247,41 @@ class SumLanes(wiring.Component):
                 held.error.eq(error),
                 held.tag.eq(mark.tag),
             ]
+
+
+class SumRows(wiring.Component):
+    """Counts the rows that were added since the sums were begun: lanes have bits for so many.
+
+    Parameters:
+        config: The compute section of a configuration.
+
+    Members:
+        keep: In(1). The command goes on from the last sums.
+        added: In(1). A row is added, or would be.
+        ended: In(1). The command ends.
+        first: Out(1). No row of the command was added yet.
+        full: Out(1). No more may be added.
+    """
+
+    keep: Signal
+    added: Signal
+    ended: Signal
+    first: Signal
+    full: Signal
+
+    def __init__(self, config: ComputeConfig):
+        self._config = config
+        names = {"keep": In(1), "added": In(1), "ended": In(1)}
+        super().__init__({**names, "first": Out(1, init=1), "full": Out(1)})
+
+    def elaborate(self, platform) -> Module:
+        """One count, from zero where sums begin."""
+        m = Module()
+        added = Signal(self._config.row_bits + 1)
+        counted = Mux(self.first & ~self.keep, 0, added)
+        m.d.comb += self.full.eq(counted[self._config.row_bits])
+        with m.If(self.added):
+            m.d.sync += [self.first.eq(0), added.eq(Mux(self.full, counted, counted + 1))]
+        with m.If(self.ended):
+            m.d.sync += self.first.eq(1)
+        return m
