@@ -33,7 +33,17 @@ LOG_CAPACITY = 1 << 16
 """Accesses that a play may keep for one storage port."""
 
 _CLOCK_LOOP = Path(__file__).with_name("clock_loop.cpp")
-_VERILATOR_FLAGS = ("-O3", "--expand-limit", "8", "--x-assign", "fast", "--x-initial", "fast", "--no-assert", "-Wno-fatal")
+_VERILATOR_FLAGS = (
+    "-O3",
+    "--expand-limit",
+    "8",
+    "--x-assign",
+    "fast",
+    "--x-initial",
+    "fast",
+    "--no-assert",
+    "-Wno-fatal",
+)
 _COMPILER_FLAGS = ("-std=gnu++17", "-fPIC", "-DVM_SC=0", "-DVM_COVERAGE=0")
 _FAST = ("-O2",)
 _SLOW = ("-O0",)
