@@ -272,16 +272,17 @@ class SumRows(wiring.Component):
     def __init__(self, config: ComputeConfig):
         self._config = config
         names = {"keep": In(1), "added": In(1), "ended": In(1)}
-        super().__init__({**names, "first": Out(1, init=1), "full": Out(1)})
+        super().__init__({**names, "first": Out(1), "full": Out(1)})
 
     def elaborate(self, platform) -> Module:
         """One count, from zero where sums begin."""
         m = Module()
+        first = Signal(init=1)
         added = Signal(self._config.row_bits + 1)
-        counted = Mux(self.first & ~self.keep, 0, added)
-        m.d.comb += self.full.eq(counted[self._config.row_bits])
+        counted = Mux(first & ~self.keep, 0, added)
+        m.d.comb += [self.first.eq(first), self.full.eq(counted[self._config.row_bits])]
         with m.If(self.added):
-            m.d.sync += [self.first.eq(0), added.eq(Mux(self.full, counted, counted + 1))]
+            m.d.sync += [first.eq(0), added.eq(Mux(self.full, counted, counted + 1))]
         with m.If(self.ended):
-            m.d.sync += self.first.eq(1)
+            m.d.sync += first.eq(1)
         return m
