@@ -67,6 +67,12 @@ class Lanes:
         return self.blocks
 
     @property
+    def strip_layout(self) -> data.ArrayLayout:
+        """A beat's integers, by strip and element."""
+        strip = data.ArrayLayout(signed(self.element_bits), BLOCK_ELEMENTS)
+        return data.ArrayLayout(strip, self.strips)
+
+    @property
     def element_bits(self) -> int:
         """Bits of a multiplier's element, its sign included."""
         if self.pairs:
@@ -134,12 +140,11 @@ class LaneElements(wiring.Component):
 
     def __init__(self, lanes: Lanes):
         self._lanes = lanes
-        strip = data.ArrayLayout(signed(lanes.element_bits), BLOCK_ELEMENTS)
         super().__init__(
             {
                 "beat": In(8 * lanes.beat_bytes),
                 "format": In(FORMAT_BITS),
-                "strips": Out(data.ArrayLayout(strip, lanes.strips)),
+                "strips": Out(lanes.strip_layout),
             }
         )
 

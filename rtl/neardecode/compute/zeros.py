@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from neardecode.compute.command import FORMAT_BITS
-from neardecode.compute.lanes import LaneElements, Lanes, choose
+from neardecode.compute.lanes import Lanes, choose
 from neardecode.config import BlockFormat
 from neardecode.lib.population import ones
 
@@ -22,7 +22,7 @@ class ZeroBlocks(wiring.Component):
         blocks: Most blocks of a row.
 
     Members:
-        strips: In. As `LaneElements`.
+        strips: In. As `LaneElements` spreads them.
         format: In(FORMAT_BITS). The value of the beat's `BlockFormat`.
         inside: In(blocks). Those that belong to a row.
         skipped: In. Blocks that were left out before the beat.
@@ -43,7 +43,7 @@ class ZeroBlocks(wiring.Component):
         self._lanes = lanes
         super().__init__(
             {
-                "strips": In(LaneElements(lanes).strips.shape()),
+                "strips": In(lanes.strip_layout),
                 "format": In(FORMAT_BITS),
                 "inside": In(lanes.blocks),
                 "skipped": In(range(blocks + 1)),
