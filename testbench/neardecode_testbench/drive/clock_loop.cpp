@@ -1,7 +1,8 @@
 // The clock loop of the native runner: the steps of a cycle as in player.py, over a Verilated model.
 //
 // Compiled with a generated header that names the model's class and lists its ports, and loaded by
-// native.py through the C functions at the end.
+// native.py through the C functions at the end. The model holds its inputs in registers that take
+// them with a change of `drive`, so that with an edge come the inputs of the cycle behind it.
 
 #include <cstdint>
 #include <cstring>
@@ -123,9 +124,21 @@ struct Runner {
 
     Runner() { list_ports(model, ports); }
 
-    void half(bool clock) {
-        model.clk = clock;
+    // The inputs that are set take effect, those of a cycle once.
+    void drive() {
+        model.drive ^= 1;
         model.eval();
+        dump(0);
+    }
+
+    // The rising edge that ends a cycle, and the falling one, with which gates of clocks open.
+    void edge() {
+        model.clk = 1;
+        model.eval();
+        dump(1);
+        model.clk = 0;
+        model.eval();
+        ++cycle;
     }
 
     void dump(int phase) {
@@ -141,20 +154,12 @@ struct Runner {
     }
 
     void reset() {
+        model.eval();
         model.rst = 1;
-        half(false);
-        half(true);
-        half(false);
+        drive();
+        edge();
         model.rst = 0;
-    }
-
-    // The inputs are set and settled; one rising edge.
-    void edge() {
-        dump(0);
-        half(true);
-        dump(1);
-        model.clk = 0;
-        ++cycle;
+        cycle = 0;
     }
 
     // Memories give what was read in the cycle before.
@@ -194,31 +199,40 @@ struct Runner {
         return true;
     }
 
-    // 0 done, 1 no end within the limit, 2 a storage address beyond its memory.
-    int play(int64_t limit, int64_t trailing) {
-        const int64_t start = cycle;
-        for (;;) {
-            bool done = true;
-            for (const Feed& feed : feeds) done &= feed.next == feed.count;
-            for (const Drain& drain : drains) done &= drain.taken >= drain.count;
-            if (done && trailing-- == 0) break;
-            if (cycle - start >= limit) return 1;
+    // Sets the inputs of a cycle; what a play returns if it ends before it, else -1.
+    int begin(int64_t at, int64_t limit, int64_t& trailing) {
+        bool done = true;
+        for (const Feed& feed : feeds) done &= feed.next == feed.count;
+        for (const Drain& drain : drains) done &= drain.taken >= drain.count;
+        if (done && trailing-- == 0) {
+            for (Feed& feed : feeds) set_bit(feed.valid, false);
+            for (Drain& drain : drains) set_bit(drain.ready, false);
+            return 0;
+        }
+        if (at >= limit) return 1;
+        for (Feed& feed : feeds) {
+            if (!feed.offered && feed.next < feed.count)
+                feed.offered = !feed.stall_length || !feed.stalls[at % feed.stall_length];
+            set_bit(feed.valid, feed.offered);
+            if (feed.offered)
+                std::memcpy(feed.payload.data, feed.payloads + feed.next * feed.payload.bytes,
+                            feed.payload.bytes);
+        }
+        for (Drain& drain : drains) {
+            drain.open = (done || drain.taken < drain.count) &&
+                         (!drain.stall_length || !drain.stalls[at % drain.stall_length]);
+            set_bit(drain.ready, drain.open);
+        }
+        answer();
+        return -1;
+    }
 
-            for (Feed& feed : feeds) {
-                if (!feed.offered && feed.next < feed.count)
-                    feed.offered = !feed.stall_length || !feed.stalls[cycle % feed.stall_length];
-                set_bit(feed.valid, feed.offered);
-                if (feed.offered)
-                    std::memcpy(feed.payload.data, feed.payloads + feed.next * feed.payload.bytes,
-                                feed.payload.bytes);
-            }
-            for (Drain& drain : drains) {
-                drain.open = (done || drain.taken < drain.count) &&
-                             (!drain.stall_length || !drain.stalls[cycle % drain.stall_length]);
-                set_bit(drain.ready, drain.open);
-            }
-            answer();
-            half(false);
+    // 0 done, 1 no end within the limit, 2 a storage address beyond its memory.
+    int play(int64_t cycles, int64_t trailing) {
+        const int64_t limit = cycle + cycles;
+        int status = begin(cycle, limit, trailing);
+        if (status < 0) drive();
+        while (status < 0) {
             for (Feed& feed : feeds) {
                 if (feed.offered && bit(feed.ready)) {
                     feed.cycles[feed.next++] = cycle;
@@ -229,11 +243,18 @@ struct Runner {
                 if (drain.open && bit(drain.valid)) take(drain);
             }
             if (!serve()) return 2;
+#if VM_TRACE
             edge();
+            status = begin(cycle, limit, trailing);
+            if (status < 0) drive();
+#else
+            // No input depends on an output of its own cycle: the next ones come with the edge.
+            status = begin(cycle + 1, limit, trailing);
+            if (status < 0) model.drive ^= 1;
+            edge();
+#endif
         }
-        for (Feed& feed : feeds) set_bit(feed.valid, false);
-        for (Drain& drain : drains) set_bit(drain.ready, false);
-        return 0;
+        return status;
     }
 
     void take(Drain& drain) {
@@ -298,7 +319,7 @@ void runner_get(const Runner* runner, int port, uint8_t* value) {
 
 void* runner_port(Runner* runner, int port) { return runner->ports[port].data; }
 
-void runner_settle(Runner* runner) { runner->half(false); }
+void runner_settle(Runner* runner) { runner->drive(); }
 void runner_edge(Runner* runner) { runner->edge(); }
 
 void runner_disconnect(Runner* runner) {
@@ -346,7 +367,7 @@ void runner_memory(Runner* runner, int valid, int address, int data, int write, 
 void runner_look(Runner* runner) {
     for (Memory& memory : runner->memories) memory.log_every = 0;
     runner->answer();
-    runner->half(false);
+    runner->drive();
 }
 int runner_go_on(Runner* runner) {
     if (!runner->serve()) return 0;

@@ -32,6 +32,7 @@ __all__ = ["NativeRunner", "build", "call", "compiler_flags", "run"]
 LOG_CAPACITY = 1 << 16
 """Accesses that a play may keep for one storage port."""
 
+_TOP = "native"
 _CLOCK_LOOP = Path(__file__).with_name("clock_loop.cpp")
 _VERILATOR_FLAGS = (
     "-O3",
@@ -335,9 +336,10 @@ def build(design: Design, trace: bool) -> tuple[Path, list[Port]]:
     verilator, root = verilator_root()
     cxx = compiler()
     flags = (*_VERILATOR_FLAGS, *(("--trace",) if trace else ()))
-    header = _ports_header(ports)
+    header, top = _ports_header(ports), _top(ports)
     key = digest(
         verilog.read_bytes(),
+        top,
         _CLOCK_LOOP.read_bytes(),
         header,
         " ".join((*flags, *_COMPILER_FLAGS, *_FAST, *_SLOW)),
@@ -348,7 +350,9 @@ def build(design: Design, trace: bool) -> tuple[Path, list[Port]]:
     if not library.exists():
         library.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=library.parent) as folder:
-            _compile(Path(folder), verilog, header, verilator, root, cxx, flags, trace)
+            (Path(folder) / "ports.h").write_text(header)
+            (Path(folder) / f"{_TOP}.v").write_text(top)
+            _compile(Path(folder), verilog, verilator, root, cxx, flags, trace)
             os.replace(Path(folder) / "library.so", library)
     return library, ports
 
@@ -356,7 +360,6 @@ def build(design: Design, trace: bool) -> tuple[Path, list[Port]]:
 def _compile(
     folder: Path,
     verilog: Path,
-    header: str,
     verilator: Path,
     root: Path,
     cxx: str,
@@ -366,12 +369,11 @@ def _compile(
     """Verilates and compiles in a folder, every core at work, into ``library.so``."""
     call(
         [
-            *(str(verilator), "--cc", str(verilog), "--top-module", TOP, "--prefix", "Model"),
-            *("-Mdir", str(folder), *flags),
+            *(str(verilator), "--cc", str(verilog), str(folder / f"{_TOP}.v")),
+            *("--top-module", _TOP, "--prefix", "Model", "-Mdir", str(folder), *flags),
         ],
         env={**os.environ, "VERILATOR_ROOT": str(root)},
     )
-    (folder / "ports.h").write_text(header)
     include = root / "include"
     common = [cxx, *_COMPILER_FLAGS, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}"]
     common += ["-DVM_TRACE_FST=0", "-DVM_TRACE_SAIF=0", f"-I{folder}", f"-I{include}"]
@@ -410,6 +412,32 @@ inline void list_ports(Model& model, Port* ports) {{
 {lines}
 }}
 """
+
+
+def _top(ports: Sequence[Port]) -> str:
+    """Verilog that keeps the inputs of a design as they were when ``drive`` last changed.
+
+    Nothing but registers follows an input, so that an edge and the inputs after it settle at once.
+    """
+    inputs = [Port("rst", 1, True), *(port for port in ports if port.is_input)]
+    lines = [
+        *(f"  input [{port.width - 1}:0] \\{port.name} ," for port in inputs),
+        *(f"  output [{port.width - 1}:0] \\{port.name} ," for port in ports if not port.is_input),
+        "  input clk, input drive",
+        ");",
+        "  // verilator tracing_off",
+        *(f"  reg [{port.width - 1}:0] \\{port.name}$now ;" for port in inputs),
+        "  // verilator tracing_on",
+        "  always @(posedge drive or negedge drive) begin",
+        *(f"    \\{port.name}$now <= \\{port.name} ;" for port in inputs),
+        "  end",
+        f"  {TOP} {TOP} (",
+        *(f"    .\\{port.name} (\\{port.name}$now )," for port in inputs),
+        *(f"    .\\{port.name} (\\{port.name} )," for port in ports if not port.is_input),
+        "    .clk(clk)",
+        "  );",
+    ]
+    return "\n".join([f"module {_TOP}(", *lines, "endmodule", ""])
 
 
 def _cpp_name(port: str) -> str:
