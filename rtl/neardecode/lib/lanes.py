@@ -1,6 +1,6 @@
 """Spare lanes of a wide bus: where the good ones are, and which ones are not."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -56,20 +56,23 @@ class LaneSpread(wiring.Component):
         super().__init__({"bits": In(width), "faulty": In(lanes), "lanes": Out(lanes)})
 
     def elaborate(self, platform) -> Module:
-        """A multiplexer a lane, from the bits that may be on it."""
+        """A step up for the lanes above each faulty one, from the lowest on."""
         m = Module()
         spares = self._spares
         size = self._width // self._groups
+        parts = []
         for group in range(self._groups):
             bits = self.bits[group * size : (group + 1) * size]
             first = group * (size + spares)
-            shifts = _shifts(m, self.faulty[first : first + size + spares], spares)
-            for lane in range(size + spares):
-                value: Value = bits[min(lane, size - 1)]
-                for moved in range(1, spares + 1):
-                    if 0 <= lane - moved < size:
-                        value = Mux(shifts[lane - moved] == moved, bits[lane - moved], value)
-                m.d.comb += self.lanes[first + lane].eq(value)
+            faulty: Value = self.faulty[first : first + size + spares]
+            lanes: Value = Cat(bits, bits[-1].replicate(spares))
+            for step in range(spares):
+                above = Signal(size + spares, name=f"above_{group}_{step}")
+                m.d.comb += above.eq(faulty ^ -faulty)
+                lanes = _chosen(m, above, Cat(lanes[0], lanes[:-1]), lanes, f"up_{group}_{step}")
+                faulty = faulty & (faulty - 1)[: len(faulty)]
+            parts.append(lanes)
+        m.d.comb += self.lanes.eq(Cat(*parts))
         return m
 
 
@@ -99,19 +102,24 @@ class LaneGather(wiring.Component):
         super().__init__({"lanes": In(lanes), "faulty": In(lanes), "bits": Out(width)})
 
     def elaborate(self, platform) -> Module:
-        """A multiplexer a bit."""
+        """A step down for the lanes from each faulty one up, from the lowest on."""
         m = Module()
         spares = self._spares
         size = self._width // self._groups
+        parts = []
         for group in range(self._groups):
             first = group * (size + spares)
-            lanes = self.lanes[first : first + size + spares]
-            shifts = _shifts(m, self.faulty[first : first + size + spares], spares)
-            for bit in range(size):
-                value: Value = lanes[bit]
-                for moved in range(1, spares + 1):
-                    value = Mux(shifts[bit] == moved, lanes[bit + moved], value)
-                m.d.comb += self.bits[group * size + bit].eq(value)
+            lanes: Value = self.lanes[first : first + size + spares]
+            faulty: Value = self.faulty[first : first + size + spares]
+            for step in range(spares):
+                beyond = Signal(len(lanes), name=f"beyond_{group}_{step}")
+                m.d.comb += beyond.eq(faulty | -faulty)
+                lanes = _chosen(m, beyond, lanes >> 1, lanes, f"down_{group}_{step}")
+                # The lane is gone, and those above it are one place lower.
+                faulty = (faulty & (faulty - 1)[: len(faulty)]) >> 1
+                faulty = Cat(faulty, Const(0, len(lanes) - len(faulty)))
+            parts.append(lanes[:size])
+        m.d.comb += self.bits.eq(Cat(*parts))
         return m
 
 
@@ -209,25 +217,8 @@ class LaneTest(wiring.Component):
         return m
 
 
-def _shifts(m: Module, faulty: Value, spares: int) -> list[Signal]:
-    """For each bit of a group, how many lanes it moves up: 0 to ``spares``.
-
-    It moves by ``s`` if at most ``s`` of the lanes up to ``bit + s`` are faulty, and by no smaller
-    number is that so.
-    """
-    most = spares + 1
-    faults: list[Value] = [Const(0, 1)]
-    for lane in range(len(faulty)):
-        count = Signal(range(most + 1), name=f"faults_{lane}")
-        before = faults[-1]
-        m.d.comb += count.eq(Mux(before == most, most, before + faulty[lane]))
-        faults.append(count)
-    shifts = []
-    for bit in range(len(faulty) - spares):
-        shift = Signal(range(spares + 1), name=f"shift_{bit}")
-        value: Value = Const(spares, len(shift))
-        for moved in reversed(range(spares)):
-            value = Mux(faults[bit + moved + 1] <= moved, moved, value)
-        m.d.comb += shift.eq(value)
-        shifts.append(shift)
-    return shifts
+def _chosen(m: Module, mask: Signal, where: Value, elsewhere: Value, name: str) -> Signal:
+    """Bits of the one where the mask is set, of the other elsewhere."""
+    chosen = Signal(len(mask), name=name)
+    m.d.comb += chosen.eq((where & mask) | (elsewhere & ~mask))
+    return chosen
