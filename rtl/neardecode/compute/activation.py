@@ -112,6 +112,12 @@ class ActivationBuffer(wiring.Component):
             with m.If(self.enable):
                 m.d.sync += [upper.eq(self.address[0]), paired.eq(self.paired)]
 
+        # The same word for every slot; what is written says the enable.
+        written = [block.elements.as_value(), block.exponent]
+        if lanes.minimums:
+            total = Signal(signed(lanes.sum_bits))
+            m.d.comb += total.eq(sum(block.elements))
+            written.append(total)
         for index in range(vectors):
             memory = Memory(
                 shape=data.ArrayLayout(data.StructLayout(members), lanes.blocks),
@@ -127,13 +133,7 @@ class ActivationBuffer(wiring.Component):
                 read.addr.eq(Cat(word, use_half)),
                 read.en.eq(self.enable),
             ]
-            for target in range(lanes.blocks):
-                m.d.comb += [
-                    write.data[target].elements.eq(block.elements),
-                    write.data[target].exponent.eq(block.exponent),
-                ]
-                if lanes.minimums:
-                    m.d.comb += write.data[target].sum.eq(sum(block.elements))
+            m.d.comb += write.data.as_value().eq(Cat(*written).replicate(lanes.blocks))
             beat = self.beats[index]
             half = lanes.blocks // 2
             for strip in range(lanes.strips):

@@ -1,6 +1,6 @@
 """From an integer and a power of two to a fixed-point term."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -60,16 +60,21 @@ class Align(wiring.Component):
         ]
         # A bit other than the sign must not reach the term's sign, which a left shift by
         # ``left`` makes of bit ``term_bits - 1 - left``; where the term is narrow, one less.
-        reach = left + self.narrow
-        pushed = Cat(
-            (floored[bit] ^ negative) & (reach >= term_bits - 1 - bit)
-            for bit in range(integer_bits - 1)
-        )
+        magnitude_bits = integer_bits - 1
+        reach = Signal(range(left_most + 2))
+        lowest = Signal(range(term_bits))
+        pushed = Signal(magnitude_bits)
+        m.d.comb += [
+            reach.eq(left + self.narrow),
+            lowest.eq(Mux(reach > term_bits - 1, 0, term_bits - 1 - reach)),
+            pushed.eq(
+                (floored[:-1] ^ negative.replicate(magnitude_bits))
+                & (Const((1 << magnitude_bits) - 1) << lowest)[:magnitude_bits]
+            ),
+        ]
         # The least term is a sign alone, which takes one shift more.
         m.d.comb += self.clamped.eq(pushed.any() | (negative & (reach >= term_bits)))
-        ends = Cat(
-            negative ^ (~self.narrow if bit == term_bits - 2 else 1) for bit in range(term_bits - 1)
-        )
+        ends = Cat((~negative).replicate(term_bits - 2), negative ^ ~self.narrow)
         m.d.comb += self.term.eq(
             Mux(self.clamped, Cat(ends, negative), (floored << left)[:term_bits])
         )
