@@ -7,6 +7,7 @@ unknown values (Icarus) check.
 """
 
 import contextlib
+import gc
 import re
 from itertools import count
 from pathlib import Path
@@ -65,7 +66,7 @@ def to_rtlil(
         platform: What there is besides logic.
         sources: Whether each wire says the file, from the package on, and line of its declaration.
     """
-    with _undefined_memories():
+    with _undefined_memories(), _no_collection():
         text = rtlil.convert(component, name=name, platform=platform, emit_src=sources)
     if sources:
         text = _SOURCE_OF_OTHERS.sub("", text.replace(f'"{Path(__file__).parents[1]}/', '"'))
@@ -137,6 +138,18 @@ module {CLOCK_GATE}(input clk, input enable, output gated);
   assign gated = clk & open;
 endmodule
 """
+
+
+@contextlib.contextmanager
+def _no_collection():
+    """Leaves garbage until the end: millions of objects live, and looking at them takes half."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @contextlib.contextmanager
