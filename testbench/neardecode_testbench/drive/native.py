@@ -374,14 +374,17 @@ def _compile(
         ],
         env={**os.environ, "VERILATOR_ROOT": str(root)},
     )
-    include = root / "include"
-    common = [cxx, *_COMPILER_FLAGS, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}"]
-    common += ["-DVM_TRACE_FST=0", "-DVM_TRACE_SAIF=0", f"-I{folder}", f"-I{include}"]
-    common += [f"-I{include / 'vltstd'}"]
-    runtime = ["verilated.cpp", "verilated_threads.cpp"] + ["verilated_vcd_c.cpp"] * trace
-    sources = [*sorted(folder.glob("*.cpp")), _CLOCK_LOOP, *(include / name for name in runtime)]
+    common = [*_command(cxx, root, trace), f"-I{folder}"]
+    sources = [*sorted(folder.glob("*.cpp")), _CLOCK_LOOP]
     # The largest first, so that the cores end together.
     sources.sort(key=lambda path: -path.stat().st_size)
+    # The same headers in every file: read once for each way to optimise.
+    headers = folder / "Model__pch.h.gch"
+    headers.mkdir()
+
+    def precompile(level: Sequence[str]) -> None:
+        target = headers / f"{len(level)}{level[0]}.gch"
+        call([*common, *level, "-x", "c++-header", str(headers.with_suffix("")), "-o", str(target)])
 
     def compile_one(source: Path) -> Path:
         target = folder / f"{source.stem}.o"
@@ -390,8 +393,39 @@ def _compile(
         return target
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(compile_one, sources))
+        list(pool.map(precompile, (_FAST, _SLOW)))
+        runtime = pool.submit(_runtime, folder, root, cxx, trace)
+        objects = [*pool.map(compile_one, sources), runtime.result()]
     call([cxx, "-shared", *map(str, objects), "-lpthread", "-o", str(folder / "library.so")])
+
+
+def _command(cxx: str, root: Path, trace: bool) -> list[str]:
+    """How a file that knows of Verilator is compiled."""
+    include = root / "include"
+    return [
+        *(cxx, *_COMPILER_FLAGS, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}"),
+        *("-DVM_TRACE_FST=0", "-DVM_TRACE_SAIF=0", f"-I{include}", f"-I{include / 'vltstd'}"),
+    ]
+
+
+def _runtime(folder: Path, root: Path, cxx: str, trace: bool) -> Path:
+    """What every model needs of Verilator's own, compiled when nothing like it was before."""
+    include = root / "include"
+    names = ["verilated.cpp", "verilated_threads.cpp"] + ["verilated_vcd_c.cpp"] * trace
+    command = [*_command(cxx, root, trace), *_FAST]
+    key = digest(
+        " ".join(command[1:]),
+        *((include / name).read_bytes() for name in ("verilated_config.h", *names)),
+        _version(cxx),
+    )
+    runtime = build_cache() / "native" / f"{key}.o"
+    if not runtime.exists():
+        objects = [str(folder / f"{name}.o") for name in names]
+        for name, target in zip(names, objects, strict=True):
+            call([*command, "-c", str(include / name), "-o", target])
+        call([cxx, "-r", "-nostdlib", *objects, "-o", str(folder / "runtime.o")])
+        os.replace(folder / "runtime.o", runtime)
+    return runtime
 
 
 def _ports_header(ports: Sequence[Port]) -> str:
