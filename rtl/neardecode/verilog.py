@@ -19,6 +19,7 @@ from amaranth.lib import wiring
 
 from neardecode.lib.clock_gate import CLOCK_GATE, ClockGates
 from neardecode.tools import run_passes
+from neardecode.whole_words import fit_words
 
 __all__ = ["MODULE", "header", "to_rtlil", "to_verilog", "without_sources"]
 
@@ -93,7 +94,7 @@ def to_verilog(component: Elaboratable, name: str) -> str:
         " -remove amaranth.decoding",
         "write_verilog -sv -norename -noattr out.v",
     )
-    rtlil_text = to_rtlil(component, name, ClockGates())
+    rtlil_text = fit_words(to_rtlil(component, name, ClockGates()))
     (text,) = run_passes(passes, {"in.il": rtlil_text}, ("out.v",))
     # Yosys extends signs bit by bit, which simulators take at its word; a signal of no bits would
     # be one of two.
