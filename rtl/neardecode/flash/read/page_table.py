@@ -155,7 +155,7 @@ class PageTable(wiring.Component):
             rows.append(ports)
 
         def only(bank: Value, enable: Value | int = 1) -> Value:
-            return Mux(enable, Const(1, banks) << bank, 0)
+            return Mux(enable, (Const(1, banks) << bank)[:banks], 0)
 
         one, killed_bank = Signal(banks), Signal(banks)
         closing, reopened = Signal(banks), Signal(banks)

@@ -68,16 +68,17 @@ class References(wiring.Component):
         served_now = counts["served"].read_port(domain="comb")
 
         # What was never written counts as zero. A ticket starts at bank 0 of its lowest bits.
-        def split(ticket: Signal) -> tuple:
-            bank = ticket[:bank_bits]
-            return Const(1, banks) << bank, ticket[bank_bits : bank_bits + place_bits]
+        def split(ticket: Signal, name: str) -> tuple:
+            one = Signal(banks, name=f"{name}_one")
+            m.d.comb += one.eq((Const(1, banks) << ticket[:bank_bits])[:banks])
+            return one, ticket[bank_bits : bank_bits + place_bits]
 
         used = {
             name: [Signal(banks, name=f"{name}_used_{place}") for place in range(places)]
             for name in counts
         }
-        added_one, added_place = split(self.added_ticket)
-        served_one, served_place = split(self.served_ticket)
+        added_one, added_place = split(self.added_ticket, "added")
+        served_one, served_place = split(self.served_ticket, "served")
         added_used = Signal()
         then_used = Signal()
         served_used = Signal()

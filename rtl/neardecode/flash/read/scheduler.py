@@ -113,7 +113,7 @@ class TransferScheduler(wiring.Component):
             self.transfers.payload.eq(arbiter.index),
             self.slot.bank.eq(arbiter.index),
             self.slot.way.eq((first_way & arbiter.grants).any()),
-            entering.eq(Mux(self.sensed, Const(1, banks) << self.sensed_slot.bank, 0)),
+            entering.eq(Mux(self.sensed, (Const(1, banks) << self.sensed_slot.bank)[:banks], 0)),
             entering_way.eq(Mux(self.sensed_slot.way, entering, 0)),
             leaving.eq(Mux(arbiter.advance, arbiter.grants, 0)),
         ]
