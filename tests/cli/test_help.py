@@ -9,6 +9,7 @@ from neardecode_testbench.cli.app import app
 COMMANDS = [
     ("decode",),
     ("energy",),
+    ("explain",),
     ("project",),
     ("report",),
     ("verilog",),

@@ -6,6 +6,7 @@ from neardecode_synth.vcd import WavesError
 from neardecode_testbench.drive.stimulus import StorageError, StuckError
 from neardecode_testbench.drive.toolchain import ToolError
 from neardecode_testbench.drive.traffic import TrafficError
+from neardecode_testbench.experiments.figure import FigureError
 from neardecode_testbench.reference.gguf_model import ModelError
 from neardecode_testbench.scenarios.attention import CapacityError
 from neardecode_testbench.scenarios.counters import CounterError
@@ -21,6 +22,7 @@ KNOWN_ERRORS = (
     CapacityError,
     ConfigError,
     CounterError,
+    FigureError,
     InputError,
     ModelError,
     OSError,

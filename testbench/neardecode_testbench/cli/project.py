@@ -58,7 +58,16 @@ def project_command(
     table = result_table(result)
     if json is None or str(json) != "-":
         _print(result, table)
-    write_json(json, {"config": config, **table})
+    request = {
+        "model": model,
+        "config": config,
+        "set": changes or [],
+        "chips": chips,
+        "context": context,
+        "weights": weights,
+        "hop_ns": hop_ns,
+    }
+    write_json(json, {"config": config, "request": request, **table})
 
 
 def projected(
