@@ -9,6 +9,11 @@ from neardecode_testbench.cli.app import app
 COMMANDS = [
     ("decode",),
     ("energy",),
+    ("experiment", "ablation"),
+    ("experiment", "baseline"),
+    ("experiment", "claims"),
+    ("experiment", "scaling"),
+    ("experiment", "yield"),
     ("explain",),
     ("project",),
     ("report",),
@@ -41,7 +46,7 @@ def test_help_of_a_command_shows_an_example(neardecode, command):
     assert f"neardecode {' '.join(command)}" in text.partition("Example")[2]
 
 
-@pytest.mark.parametrize("group", [(), ("config",), ("model",), ("bench",)])
+@pytest.mark.parametrize("group", [(), ("config",), ("model",), ("bench",), ("experiment",)])
 def test_help_of_a_group_names_its_commands(neardecode, group):
     asked = neardecode(*group, "--help")
     assert asked.status == 0

@@ -32,6 +32,7 @@ def main() -> None:
         config,
         decode,
         energy,
+        experiment,
         explain,
         model,
         project,

@@ -1,0 +1,124 @@
+"""Near memory off: the same memories, and every beat of them crosses the stacks' edges.
+
+The model of a token knows slices beside their memories alone. What pins add is computed: a stack's
+beats take at least their bytes over its pins. In between, the walk's own time is lengthened by what
+pins are slower than the memory behind them; at most, nothing of the crossing is hidden.
+"""
+
+from neardecode_synth.energy import energies
+from neardecode_testbench.experiments.baseline import ENDS, vectors_bytes
+from neardecode_testbench.experiments.case import Case
+from neardecode_testbench.experiments.outcome import Column, Outcome, runs_of
+from neardecode_testbench.model.project import Projection
+
+__all__ = ["Ablation", "ablate", "ablation_experiment"]
+
+
+class Ablation:
+    """A token with near memory on, and with it off.
+
+    Attributes:
+        run: With it on.
+        cycles: With it off: low, middle, high.
+        bytes_on: Over the edges with it on: least, most.
+        bytes_off: Over the edges with it off, weights, keys and values alone.
+    """
+
+    def __init__(self, run: Projection):
+        config, bound = run.fitted.config, run.bound
+        bytes_a_cycle = config.off_stack.bandwidth_gbs / config.clock_ghz
+        weights, kv = (count / bytes_a_cycle for count in (bound.flash_bytes, bound.kv_bytes))
+        flash = max(bound.flash_cycles, bound.sense_cycles)
+        self.run = run
+        self.cycles = (
+            max(bound.cycles, weights, kv),
+            run.cycles + max(0.0, weights - flash) + max(0.0, kv - bound.kv_cycles),
+            run.cycles + weights + kv,
+        )
+        self.bytes_on = vectors_bytes(run)
+        self.bytes_off = float(bound.flash_bytes + bound.kv_bytes)
+
+
+def ablate(cases: list[Case], jobs: int) -> list[Ablation]:
+    """Each case with near memory on and off.
+
+    Raises:
+        FigureError: if one cannot be run.
+    """
+    return [Ablation(run) for run in runs_of(cases, jobs)]
+
+
+def ablation_experiment(cases: list[Case], jobs: int) -> Outcome:
+    """Tokens, bytes and energy with near memory on and off.
+
+    Raises:
+        FigureError: if a figure cannot be.
+    """
+    rows, notes = [], []
+    for case, found in zip(cases, ablate(cases, jobs), strict=True):
+        run = found.run
+        clock = run.fitted.config.clock_ghz * 1e9
+        least, most = found.bytes_on
+        on = energies({**run.bits, "link": 8 * most})
+        off = energies({**run.bits, "link": 8 * (most + found.bytes_off)})
+        low, middle, high = (clock / cycles for cycles in reversed(found.cycles))
+        rows += [
+            {
+                "model": case.shape.name,
+                "context": case.context,
+                "near_memory": "on",
+                "tokens_a_second": run.tokens_a_second,
+                "tokens_low": run.tokens_a_second,
+                "tokens_high": run.tokens_a_second,
+                "edge_mb": most / 1e6,
+                **_joules(on),
+            },
+            {
+                "model": case.shape.name,
+                "context": case.context,
+                "near_memory": "off",
+                "tokens_a_second": middle,
+                "tokens_low": low,
+                "tokens_high": high,
+                "edge_mb": (most + found.bytes_off) / 1e6,
+                **_joules(off),
+            },
+        ]
+        kept = most / (most + found.bytes_off)
+        notes.append(
+            f"{case.shape.name}, context {case.context:,}: near memory gives"
+            f" {run.tokens_a_second / middle:.2f} times the tokens a second"
+            f" ({run.tokens_a_second / high:.2f} to {run.tokens_a_second / low:.2f}) and takes"
+            f" {1 - kept:.2%} of the bytes off the edges,"
+            f" {1 - least / (least + found.bytes_off):.2%} where an activation crosses once for all"
+            " channels."
+        )
+    pins = cases[0].config.off_stack
+    notes.append(
+        f"Pins of a stack: {pins.pins} of {pins.pin_gbit_s:g} Gb/s, {pins.bandwidth_gbs:,.1f} GB/s"
+        " (JEDEC JESD238's for HBM3), one stack of flash and one of DRAM a chip. Off, low, middle"
+        " and high: nothing hidden; what pins are slower; the bound alone. `neardecode bench near`"
+        " measures the same on a port in RTL."
+    )
+    return Outcome(
+        "Near memory on and off, one sequence",
+        (
+            Column("model", "model"),
+            Column("context", "context", ",d"),
+            Column("near_memory", "near memory"),
+            Column("tokens_a_second", "tokens a second", ",.1f"),
+            Column("tokens_low", "low", ",.1f"),
+            Column("tokens_high", "high", ",.1f"),
+            Column("edge_mb", "MB over edges", ",.2f"),
+            Column("joules", "J a token", ".3f"),
+            Column("joules_low", "low", ".3f"),
+            Column("joules_high", "high", ".3f"),
+        ),
+        tuple(rows),
+        tuple(notes),
+    )
+
+
+def _joules(parts) -> dict[str, float]:
+    low, middle, high = (sum(getattr(part, end) for part in parts) for end in ENDS)
+    return {"joules": middle, "joules_low": low, "joules_high": high}

@@ -1,0 +1,113 @@
+from dataclasses import replace
+
+import pytest
+
+from neardecode.config import PRESETS
+from neardecode_testbench.experiments.ablation import ablation_experiment
+from neardecode_testbench.experiments.baseline import baseline_experiment
+from neardecode_testbench.experiments.case import Case
+from neardecode_testbench.experiments.figure import Figure, FigureError
+from neardecode_testbench.experiments.memory_claims import memory_claims
+from neardecode_testbench.experiments.outcome import Column, Outcome
+from neardecode_testbench.experiments.scaling import SWITCH_NS, scale, scaling_experiment
+from neardecode_testbench.experiments.streams import vault_rate
+from neardecode_testbench.experiments.verdict import judged
+from neardecode_testbench.experiments.yields import led_around, stack_yield, yield_experiment
+from neardecode_testbench.model.shapes import Shape
+from neardecode_testbench.scenarios.stack_lanes import spare_lanes, worn_lanes
+
+SMALL = Shape("small", 2, 128, 4, 2, 64, 256, 256)
+CASE = Case(SMALL, PRESETS["decoder-tiny"], context=64)
+STACK = PRESETS["stack"].stack
+assert STACK is not None
+
+
+def groups(stuck):
+    size = STACK.lanes // STACK.repair.groups
+    bits = [bool(stuck >> lane & 1) for lane in range(STACK.lanes)]
+    return [bits[at : at + size] for at in range(0, STACK.lanes, size)]
+
+
+@pytest.mark.parametrize(("lanes", "good"), [(spare_lanes, True), (worn_lanes, False)])
+def test_repair_leads_around_what_the_rtl_is_made_to_lead_around(lanes, good):
+    for stuck, _ in lanes(STACK, 20, 1):
+        ways = [led_around(group, STACK.repair.spares) for group in groups(stuck)]
+        assert all(way is not None for way in ways) == good
+        for way, group in zip(ways, groups(stuck), strict=True):
+            if way is not None:
+                assert len(set(way)) == len(group) - STACK.repair.spares
+                assert not any(group[lane] for lane in way)
+
+
+def test_yield_without_faults_is_whole_and_falls_with_them():
+    assert stack_yield(STACK, 0.0, 1) == 1
+    assert stack_yield(STACK, 1e-4, 1) > stack_yield(STACK, 1e-3, 1)
+    assert stack_yield(STACK, 1e-3, 2) > stack_yield(STACK, 1e-3, 1)
+
+
+def test_draws_agree_with_the_closed_form():
+    outcome = yield_experiment(STACK, 100, 1)
+    assert all(row["agrees"] for row in outcome.rows)
+
+
+def test_a_switch_only_adds_its_latency():
+    (one,) = scale([replace(CASE, chips=2)], 1)
+    low, middle, high = one.switched
+    assert one.run.cycles < low < middle < high
+    # Two sums a layer and one of the logits, up and down a tree of one level.
+    sums = 2 * SMALL.layers + 1
+    assert high - low == sums * 2 * (SWITCH_NS[2] - SWITCH_NS[0]) * 1.6
+
+
+def test_scaling_has_a_row_for_each_number_of_chips():
+    outcome = scaling_experiment([CASE, replace(CASE, chips=2)], 1)
+    assert [row["chips"] for row in outcome.rows] == [1, 2]
+    assert outcome.rows[0]["switched"] is None
+    assert outcome.rows[1]["speedup"] > 1
+
+
+def test_near_memory_keeps_bytes_off_the_edges():
+    on, off = ablation_experiment([CASE], 1).rows
+    assert on["edge_mb"] < off["edge_mb"]
+    assert off["tokens_low"] <= off["tokens_a_second"] <= off["tokens_high"]
+    assert off["tokens_a_second"] <= on["tokens_a_second"]
+    assert on["joules"] < off["joules"]
+
+
+def test_baseline_is_as_fast_as_its_pins():
+    hbm, near = baseline_experiment(CASE, 1).rows
+    run = CASE.project()
+    moved = run.bound.flash_bytes + run.bound.kv_bytes
+    assert hbm["latency_ms_low"] == pytest.approx(1e3 * moved / 819.2e9)
+    assert near["tokens_a_second"] == pytest.approx(run.tokens_a_second)
+
+
+@pytest.mark.parametrize(
+    ("figures", "verdict"),
+    [
+        ([(10, 11, 12)], "reproduced"),
+        ([(1, 2, 3)], "not reproduced"),
+        ([(4, 5, 6)], "depends on luck"),
+        ([(9, 9, 9), (1, 1, 1)], "depends on luck"),
+    ],
+)
+def test_a_verdict_is_of_both_ends_of_all_ranges(figures, verdict):
+    given = [Figure("it", middle, "GB", "drawn", low, high) for low, middle, high in figures]
+    assert judged(given, lambda number: number >= 5, "luck") == verdict
+
+
+def test_claims_of_memories_are_judged_by_their_figures():
+    found = {claim.name: claim for claim in memory_claims()}
+    assert found["capacity"].in_paper == "abstract"
+    assert found["capacity"].verdict == "reproduced"
+    assert found["bandwidth"].verdict.startswith("depends on tR: up to 4.19 us")
+    assert all(claim.figures and claim.criterion and claim.source for claim in found.values())
+
+
+def test_a_vault_streams_as_its_readme_says():
+    assert vault_rate(PRESETS["stack"]) == pytest.approx(0.9914, abs=0.002)
+
+
+def test_an_outcome_with_a_zero_is_refused():
+    with pytest.raises(FigureError, match="no figure"):
+        Outcome("it", (Column("x", "x"),), ({"x": 0.0},), ())
