@@ -17,6 +17,7 @@ COMMANDS = [
     ("explain",),
     ("project",),
     ("report",),
+    ("sweep",),
     ("verilog",),
     ("accuracy",),
     ("area",),

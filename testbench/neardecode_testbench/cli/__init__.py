@@ -37,6 +37,7 @@ def main() -> None:
         model,
         project,
         report,
+        sweep,
         verilog,
     )
 
