@@ -2,6 +2,8 @@ import json
 
 import pytest
 
+from neardecode_testbench.model.shapes import SHAPES, Shape
+
 SMALL = {
     "_name_or_path": "small",
     "hidden_size": 128,
@@ -83,3 +85,33 @@ def test_refuses_in_one_line(neardecode, in_folder, text, what):
 
 def test_needs_a_run_or_questions(neardecode):
     assert "give a RUN" in neardecode("explain").complaint
+
+
+def test_a_decode_of_a_known_model_is_told_by_the_model_and_by_counters(
+    neardecode, in_folder, monkeypatch
+):
+    shape = Shape("small", 2, 128, 4, 2, 64, 256, 256)
+    monkeypatch.setitem(SHAPES, "small", shape)
+    cycles = 10_000
+    run = {
+        "model": "small",
+        "config": "decoder-tiny",
+        "chips": 1,
+        "positions": 2,
+        "steps": [{}, {}],
+        "cycles": cycles,
+        "cycles_a_token": cycles / 2,
+        "ratio": 0.8,
+        "blocks": {"attention0": {"busy": 1000, "stalls": {"pace": 9000}}},
+        "events": {"vault0": {"throttled": 4000}},
+        "flash": {"utilisation": 0.5, "bound": 0.8},
+    }
+    (in_folder / "run.json").write_text(json.dumps(run))
+    result = neardecode("explain", "run.json", "--jobs", "1", "--json", "told.json")
+    assert result.err == ""
+    assert result.out.startswith("Limited by heat: ")
+    told = json.loads((in_folder / "told.json").read_text())
+    assert told["costs"][0]["cycles"] == 4500
+    assert told["cycles"] == 5000
+    assert any(cost["limit"] == "flash buses" for cost in told["costs"])
+    assert told["changes"]

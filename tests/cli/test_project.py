@@ -8,6 +8,7 @@ def test_projects_a_model(neardecode, tmp_path):
     text = neardecode("project", "--context", "64", "--json", path).out
     results = json.loads(path.read_text())
     assert results["ratio"] < 1
+    assert results["request"]["context"] == 64
     assert f"{results['cycles_a_token']:,.0f} cycles" in text
     assert results["tokens_a_second"] * results["cycles_a_token"] == pytest.approx(1.6e9)
     assert results["energy_a_token"]["low"] < results["energy_a_token"]["high"]

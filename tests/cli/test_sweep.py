@@ -77,7 +77,8 @@ def figures(rows):
 
 
 def test_sweeps_and_goes_on_where_it_ended(neardecode, spec):
-    result = neardecode("sweep", spec, "--jobs", "1", "--json", "sweep.json")
+    written = ("--json", "sweep.json", "--plot", "front.png")
+    result = neardecode("sweep", spec, "--jobs", "1", *written)
     assert (result.status, result.err) == (0, "")
     assert f"{POINTS} points, 0 of them from before, {FAILED} failed" in result.out
     assert "flash.channels" in result.out
@@ -87,6 +88,11 @@ def test_sweeps_and_goes_on_where_it_ended(neardecode, spec):
     assert len(told["failed"]) == FAILED
     fastest = max((row for row in rows if not row["error"]), key=lambda r: r["tokens_a_second"])
     assert fastest["key"] in {row["key"] for row in told["front"]}
+    assert spec.with_name("front.png").read_bytes().startswith(b"\x89PNG")
+    assert neardecode("report", "sweep.json").status == 0
+    html = spec.with_name("report.html").read_text()
+    assert html.count("<svg") == 1
+    assert html.count('<tr data-of="') == len(told["front"]) + FAILED
     again = neardecode("sweep", spec, "--jobs", "1")
     assert f"{POINTS} points, {POINTS - FAILED} of them from before, {FAILED} failed" in again.out
     assert figures(read_rows(spec.with_suffix(".parquet"))) == figures(rows)

@@ -12,6 +12,15 @@ from neardecode_testbench.cli.energy import energy_of_run
 from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.cli.output import check_writable, console
 from neardecode_testbench.drive.design import write_atomically
+from neardecode_testbench.experiments.store import read_rows
+from neardecode_testbench.report.answers import (
+    claims_section,
+    explained_section,
+    front_section,
+    outcome_section,
+    projection_section,
+    questions_section,
+)
 from neardecode_testbench.report.page import (
     areas_section,
     energy_section,
@@ -30,7 +39,10 @@ def report(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE")] = Path("report.html"),
     title: Annotated[str, typer.Option(help="Above everything.")] = "neardecode",
 ) -> None:
-    """Write one HTML file, with nothing outside it, from results of area, decode and energy.
+    """Write one HTML file, with nothing outside it, from what commands wrote with --json.
+
+    Of area, decode, energy, experiment, explain, project and sweep; a sweep's Parquet file is read
+    from where it was written.
 
     Example: `neardecode report areas.json sweep.json run.json -o report.html`
     """
@@ -49,6 +61,11 @@ def report(
 
 def _sections(results: dict[str, Any]) -> list[str]:
     """The parts that tell of one file."""
+    for key, section in _ANSWERS.items():
+        if key in results:
+            return [section(results)]
+    if "front" in results:
+        return [front_section(results, read_rows(Path(results["results"])))]
     if "sweeps" in results:
         return [sweeps_section(results)]
     if "energy_a_token" in results:
@@ -58,4 +75,17 @@ def _sections(results: dict[str, Any]) -> list[str]:
         return [run_section(results), energy_section(energy)]
     if isinstance(results.get("blocks"), list):
         return [areas_section(results)]
-    raise ValueError("is of no command that a report tells of: area, decode, energy")
+    raise ValueError(
+        "is of no command that a report tells of: area, decode, energy, experiment, explain,"
+        " project, sweep"
+    )
+
+
+_ANSWERS = {
+    "walked": projection_section,
+    "questions": questions_section,
+    "claims": claims_section,
+    "costs": explained_section,
+    "notes": outcome_section,
+}
+"""What tells of results, by a key that only they have."""

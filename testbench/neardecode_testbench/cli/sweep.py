@@ -12,12 +12,20 @@ from rich.table import Table
 
 from neardecode_testbench.cli.app import app
 from neardecode_testbench.cli.errors import InputError
-from neardecode_testbench.cli.output import JsonOption, check_writable, console, write_json
+from neardecode_testbench.cli.output import (
+    JsonOption,
+    check_pictures,
+    check_writable,
+    console,
+    write_json,
+)
+from neardecode_testbench.drive.design import write_atomically
 from neardecode_testbench.experiments.figure import FigureError
 from neardecode_testbench.experiments.pareto import OBJECTIVES, pareto_front
 from neardecode_testbench.experiments.points import Point, read_spec
 from neardecode_testbench.experiments.runners import on_cluster, on_processes
 from neardecode_testbench.experiments.store import read_rows, write_rows
+from neardecode_testbench.report.front import front_picture
 
 SAVE_SECONDS = 2.0
 """Between two writes of what is done."""
@@ -47,6 +55,10 @@ def sweep(
         list[str] | None,
         typer.Option(help=f"Of the front; may be repeated. By default: {', '.join(OBJECTIVES)}."),
     ] = None,
+    plot: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Draw points and front, .png or .svg; repeatable."),
+    ] = None,
     json: JsonOption = None,
 ) -> None:
     """Project every point of a specification, and show those that no other beats.
@@ -61,12 +73,14 @@ def sweep(
         axes."flash.sense_ns" = [1000.0, 2500.0, 4000.0]
         axes."flash.channels" = [2, 4, 8]
 
-    Example: `neardecode sweep spec.toml --json sweep.json`
+    Example: `neardecode sweep spec.toml --json sweep.json --plot front.svg`
 
     Example: `neardecode sweep spec.toml --scheduler tcp://127.0.0.1:8786`
     """
     kept = results or spec.with_suffix(".parquet")
-    check_writable(json, kept)
+    plots = plot or []
+    check_writable(json, kept, *plots)
+    check_pictures("--plot", plots)
     names = objective or list(OBJECTIVES)
     if unknown := [name for name in names if name not in OBJECTIVES]:
         raise InputError(f"--objective {unknown[0]}: none of {', '.join(OBJECTIVES)}")
@@ -93,6 +107,8 @@ def sweep(
     for row in good:
         _check(row)
     front = [good[number] for number in pareto_front(good, names)]
+    for file in plots if good else ():
+        write_atomically(file, front_picture(good, front, file.suffix[1:]))
     if not quiet:
         _print(ordered, failed, front, names, points, again, kept)
     write_json(

@@ -7,7 +7,15 @@ from typing import Any
 from neardecode_testbench.report.energies import ENDS, logic_note
 from neardecode_testbench.report.sweep import sweep_picture
 
-__all__ = ["areas_section", "energy_section", "page", "run_section", "sweeps_section"]
+__all__ = [
+    "areas_section",
+    "energy_section",
+    "figure_html",
+    "page",
+    "run_section",
+    "sweeps_section",
+    "table_html",
+]
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --line: #d8dee4; --head: #8c959f;
@@ -71,7 +79,7 @@ def areas_section(areas: dict[str, Any]) -> str:
     ]
     sections = [
         "<h2>Area</h2>\n",
-        _table("area", ["block", *(head for _, head, _ in columns)], rows),
+        table_html("area", ["block", *(head for _, head, _ in columns)], rows),
         '<p class="note">Gate equivalents with a flip-flop at 5.67 and at 8, SRAM apart.',
         f" um2 and Fmax: {escape(str(areas['library']))}, no wires.</p>\n"
         if areas.get("library")
@@ -80,7 +88,7 @@ def areas_section(areas: dict[str, Any]) -> str:
     if (node := areas.get("scaled_to_nm")) is not None:
         sections += [
             f"<h2>Scaled to {node} nm</h2>\n",
-            _table(
+            table_html(
                 "scaled",
                 ["block", "um2", "Fmax, MHz", "its clock, MHz"],
                 [
@@ -102,7 +110,7 @@ def areas_section(areas: dict[str, Any]) -> str:
         if parts := block.get("parts"):
             sections += [
                 f"<h2>{escape(_title(block))}, by unit</h2>\n",
-                _table(
+                table_html(
                     "parts",
                     ["unit", "instances", "kGE each", "kGE", "SRAM bits each"],
                     [
@@ -141,8 +149,8 @@ def sweeps_section(sweeps: dict[str, Any]) -> str:
     heads = ["parameter", "value", "kGE", "kGE, high", "SRAM bits", "Fmax, MHz"]
     return (
         "<h2>Area and Fmax against parameters</h2>\n"
-        + _svg(sweep_picture(sweeps["sweeps"], "svg"))
-        + _table("sweep", heads, rows)
+        + figure_html(sweep_picture(sweeps["sweeps"], "svg"))
+        + table_html("sweep", heads, rows)
     )
 
 
@@ -154,7 +162,7 @@ def run_section(run: dict[str, Any]) -> str:
         stalls = sorted(block["stalls"].items(), key=lambda item: -item[1])
         causes = ", ".join(f"{cause} {count / cycles:.1%}" for cause, count in stalls if count)
         rows.append((name, [("busy", f"{block['busy'] / cycles:.1%}"), ("stalls", causes)]))
-    return f"<h2>Where {cycles:,} cycles went</h2>\n" + _table(
+    return f"<h2>Where {cycles:,} cycles went</h2>\n" + table_html(
         "cycles", ["block", "busy", "stalls"], rows
     )
 
@@ -163,7 +171,7 @@ def energy_section(energy: dict[str, Any]) -> str:
     """The energy of a token, as `neardecode energy --json` wrote it."""
     parts = [*energy["components"].items(), ("all", energy["energy_a_token"])]
     most = max(part["high"] for _, part in parts)
-    text = "<h2>Energy of a token, microjoules</h2>\n" + _table(
+    text = "<h2>Energy of a token, microjoules</h2>\n" + table_html(
         "energy",
         ["component", "low", "middle", "high"],
         [(name, [(key, f"{part[key] * 1e6:,.3f}") for key in ENDS]) for name, part in parts],
@@ -175,7 +183,7 @@ def energy_section(energy: dict[str, Any]) -> str:
         text
         + f'<p class="note">{escape(logic_note(found))}</p>\n'
         + "<h2>Logic, pJ a cycle</h2>\n"
-        + _table(
+        + table_html(
             "logic",
             ["unit", "instances", "changes", *ENDS],
             [
@@ -219,7 +227,7 @@ def _range(ends: Sequence[float] | None) -> str:
     return "" if ends is None else f"{ends[0]:,.0f} to {ends[1]:,.0f}"
 
 
-def _table(
+def table_html(
     name: str,
     heads: Sequence[str],
     rows: Sequence[tuple[str, Sequence[tuple[str, str]]]],
@@ -244,7 +252,7 @@ def _table(
     return f'<div class="wide"><table id="{name}">\n<tr>{head}</tr>\n{body}</table></div>\n'
 
 
-def _svg(picture: bytes) -> str:
+def figure_html(picture: bytes) -> str:
     """The drawing without the prologue of a file of its own."""
     text = picture.decode()
     return f"<figure>{text[text.index('<svg') :]}</figure>\n"
