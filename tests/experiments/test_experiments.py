@@ -11,7 +11,7 @@ from neardecode_testbench.experiments.memory_claims import memory_claims
 from neardecode_testbench.experiments.outcome import Column, Outcome
 from neardecode_testbench.experiments.scaling import SWITCH_NS, scale, scaling_experiment
 from neardecode_testbench.experiments.streams import vault_rate
-from neardecode_testbench.experiments.verdict import judged
+from neardecode_testbench.experiments.verdict import judged, judged_between
 from neardecode_testbench.experiments.yields import led_around, stack_yield, yield_experiment
 from neardecode_testbench.model.shapes import Shape
 from neardecode_testbench.scenarios.stack_lanes import spare_lanes, worn_lanes
@@ -96,11 +96,28 @@ def test_a_verdict_is_of_both_ends_of_all_ranges(figures, verdict):
     assert judged(given, lambda number: number >= 5, "luck") == verdict
 
 
+@pytest.mark.parametrize(
+    ("figures", "verdict"),
+    [
+        ([(2, 3, 4)], "reproduced"),
+        ([(1, 3, 4)], "depends on luck"),
+        ([(1, 1.5, 15)], "depends on luck"),
+        ([(6, 7, 8)], "not reproduced"),
+        ([(1, 1, 1), (9, 9, 9)], "depends on luck"),
+    ],
+)
+def test_a_verdict_of_a_band_is_of_whole_ranges(figures, verdict):
+    given = [Figure("it", middle, "GB", "drawn", low, high) for low, middle, high in figures]
+    assert judged_between(given, 2, 5, "luck") == verdict
+
+
 def test_claims_of_memories_are_judged_by_their_figures():
     found = {claim.name: claim for claim in memory_claims()}
     assert found["capacity"].in_paper == "abstract"
     assert found["capacity"].verdict == "reproduced"
     assert found["bandwidth"].verdict.startswith("depends on tR: up to 4.19 us")
+    assert found["kv in flash"].verdict == "depends on tR and the stack's TSVs"
+    assert found["hop"].verdict.startswith("depends on the cable: at most 7")
     assert all(claim.figures and claim.criterion and claim.source for claim in found.values())
 
 

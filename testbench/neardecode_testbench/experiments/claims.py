@@ -20,7 +20,7 @@ from neardecode_testbench.experiments.memory_claims import (
 )
 from neardecode_testbench.experiments.outcome import runs_of
 from neardecode_testbench.experiments.scaling import SWITCH_NS, scale
-from neardecode_testbench.experiments.verdict import Claim, judged
+from neardecode_testbench.experiments.verdict import Claim, judged, judged_between
 from neardecode_testbench.model.project import Projection
 from neardecode_testbench.model.shapes import SHAPES
 
@@ -207,11 +207,7 @@ def _prefetch(runs: dict[str, Projection]) -> Claim:
         f"FlashAccel, {OTHERS}",
         "no",
         f"{low:.0%} to {high:.0%} lost",
-        judged(
-            figures,
-            lambda share: low <= share <= high,
-            "how long matrices are beside tR",
-        ),
+        judged_between(figures, low, high, "how long matrices are beside tR"),
         figures,
         "With a window of one, pages of the matrix in work are still asked for ahead of each other,"
         " and only the next matrix waits.",

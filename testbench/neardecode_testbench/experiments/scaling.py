@@ -99,6 +99,12 @@ def scaling_experiment(cases: Sequence[Case], jobs: int) -> Outcome:
                 f" ({base.run.cycles / one.switched[2]:.2f} to"
                 f" {base.run.cycles / one.switched[0]:.2f})."
             )
+            if rows[-1]["speedup"] > one.case.chips / base.case.chips:
+                notes.append(
+                    f"{name} gains more than its chips: each is nearer its bound,"
+                    f" {one.run.bound_ratio:.1%} of it against {base.run.bound_ratio:.1%}, since"
+                    " page buffers that fill while heads attend hold more of a smaller share."
+                )
     hop = chip_hop_ns(cases[0].config)
     notes.append(
         f"A hop takes {hop:g} ns in the fabric (fabric.chip_link_latency), and"

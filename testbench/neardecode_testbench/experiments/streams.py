@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from neardecode.config import Config, Stack, StackCycles
+from neardecode.config import Config, Stack
 from neardecode_testbench.model.vault import PageRead, Vault
 
 __all__ = ["PAGES", "chip_hop_ns", "vault_rate"]
@@ -17,11 +17,14 @@ def vault_rate(config: Config) -> float:
     Counted from when no more refreshes can be postponed.
     """
     assert config.stack is not None
-    return _rate(config.stack.model_copy(update={"vaults": 1}), config.stack_cycles)
+    return _rate(config.stack.model_copy(update={"vaults": 1}).model_dump_json(), config.clock_ghz)
 
 
 @cache
-def _rate(stack: Stack, cycles: StackCycles) -> float:
+def _rate(section: str, clock_ghz: float) -> float:
+    config = Config(stack=Stack.model_validate_json(section), clock_ghz=clock_ghz)
+    stack, cycles = config.stack, config.stack_cycles
+    assert stack is not None
     vault = Vault(stack, cycles)
     read = PageRead(0, PAGES, 0)
     vault.attends.append(read)

@@ -6,7 +6,7 @@ from typing import Any
 
 from neardecode_testbench.experiments.figure import Figure
 
-__all__ = ["Claim", "judged"]
+__all__ = ["Claim", "judged", "judged_between"]
 
 
 @dataclass(frozen=True)
@@ -57,3 +57,19 @@ def judged(figures: Sequence[Figure], holds: Callable[[float], bool], depends_on
     if all(held):
         return "reproduced"
     return f"depends on {depends_on}" if any(held) else "not reproduced"
+
+
+def judged_between(figures: Sequence[Figure], least: float, most: float, depends_on: str) -> str:
+    """The verdict where figures are to lie in a band, with all of their ranges.
+
+    Args:
+        figures: That are judged.
+        least, most: The band.
+        depends_on: What decides, where ranges lie partly in it, or on both sides.
+    """
+    ranges = [(figure.low or figure.value, figure.high or figure.value) for figure in figures]
+    if all(least <= low and high <= most for low, high in ranges):
+        return "reproduced"
+    below = all(high < least for _, high in ranges)
+    above = all(low > most for low, _ in ranges)
+    return "not reproduced" if below or above else f"depends on {depends_on}"
