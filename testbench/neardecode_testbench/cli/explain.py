@@ -24,6 +24,7 @@ from neardecode_testbench.experiments.counted import (
 from neardecode_testbench.experiments.figure import FigureError
 from neardecode_testbench.experiments.limits import MEANING, Limits, limits_of
 from neardecode_testbench.experiments.questions import answers
+from neardecode_testbench.experiments.streams import chip_hop_ns
 from neardecode_testbench.model.shapes import SHAPES, load_shape
 
 __all__ = ["JobsOption", "case_of"]
@@ -84,14 +85,14 @@ def _explained(results: Mapping[str, Any], jobs: int) -> dict[str, Any]:
         return _of_limits(limits_of(case, jobs), "project")
     counted = counted_of(results)
     told = _of_counted(counted)
-    if "steps" in results and results.get("model") in SHAPES:
-        positions = results["positions"]
-        case = Case(
-            load_shape(results["model"]), load(results["config"]), results["chips"], positions
-        )
-        model = limits_of(case, jobs)
-        a_token = results["cycles_a_token"]
-        _join(told, _of_limits(model, "decode"), a_token, counted)
+    model = str(results.get("model"))
+    if "steps" in results and (model in SHAPES or Path(model).is_file()):
+        config, chips = load(results["config"]), results["chips"]
+        # Cycles are those of an average token, in the middle of the run.
+        middle = (results["positions"] + 1) // 2
+        hop_ns = chip_hop_ns(config) if chips > 1 else None
+        case = Case(load_shape(model), config, chips, middle, hop_ns=hop_ns)
+        told = _joined(told, _of_limits(limits_of(case, jobs), "decode"), results, counted)
     return told
 
 
@@ -153,18 +154,27 @@ UNMODELLED = ("heat", "TSV repair", "fabric congestion", "fabric time-out")
 """What the model of a token does not know, and only counters see."""
 
 
-def _join(told: dict[str, Any], model: dict[str, Any], a_token: float, counted: Counted) -> None:
+def _joined(
+    told: Mapping[str, Any], model: Mapping[str, Any], run: Mapping[str, Any], counted: Counted
+) -> dict[str, Any]:
     """Costs and changes of the model beside what only the counters know."""
+    a_token = run["cycles_a_token"]
     scale = a_token / counted.cycles
     seen = [
         {**cost, "cycles": cost["cycles"] * scale}
         for cost in told["costs"]
         if cost["limit"] in UNMODELLED
     ]
-    told["costs"] = sorted([*model["costs"], *seen], key=lambda cost: -cost["cycles"])
-    told["changes"] = model["changes"]
-    told["cycles"], told["model_cycles"] = a_token, model["cycles"]
-    told["limit"], told["meaning"] = (told["costs"][0][key] for key in ("limit", "meaning"))
+    costs = sorted([*model["costs"], *seen], key=lambda cost: -cost["cycles"])
+    return {
+        **told,
+        "limit": costs[0]["limit"],
+        "meaning": costs[0]["meaning"],
+        "cycles": a_token,
+        "model_cycles": model["cycles"],
+        "costs": costs,
+        "changes": model["changes"],
+    }
 
 
 def _print(told: Mapping[str, Any]) -> None:

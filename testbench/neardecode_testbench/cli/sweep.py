@@ -31,6 +31,13 @@ SAVE_SECONDS = 2.0
 """Between two writes of what is done."""
 SHOWN = 20
 """Lines of a table."""
+HEADS = {
+    "tokens_a_second": "tokens a second",
+    "joules": "J a token",
+    "memory_usd": "memories, $",
+    "tsv_mm2": "TSVs, mm2",
+}
+"""Above the figures of a point."""
 
 
 @app.command()
@@ -170,23 +177,24 @@ def _print(
         if len({str(row[name]) for row in ordered}) > 1
     ]
     table = Table(title=f"Not beaten in {', '.join(names)}", title_justify="left")
-    for name in (*varied, *OBJECTIVES, "limit"):
-        table.add_column(name, justify="left" if name == "limit" else "right")
+    for head in (*varied, *HEADS.values(), "limit"):
+        table.add_column(head, justify="left" if head == "limit" else "right", overflow="fold")
     best = sorted(front, key=lambda row: -row["tokens_a_second"])
     for row in best[:SHOWN]:
         cells = [str(row[name]) for name in varied]
-        cells.append(f"{row['tokens_a_second']:,.1f}")
-        for name in ("joules", "memory_usd", "tsv_mm2"):
-            spread = (row[name], row[f"{name}_low"], row[f"{name}_high"])
-            cells.append("{:.4g} ({:.4g} to {:.4g})".format(*spread))
-        table.add_row(*cells, row["limit"])
+        table.add_row(*cells, *(f"{row[name]:.4g}" for name in HEADS), row["limit"])
     if front:
         console.print(table)
+        console.print("Middle figures; their ranges are in the results.", style="dim")
     if len(best) > SHOWN:
         console.print(f"and {len(best) - SHOWN} more, in --json", style="dim")
-    for row in failed[:SHOWN]:
-        what = ", ".join(f"{name} {row[name]}" for name in varied)
-        console.print(f"failed: {what}: {row['error']}", highlight=False, soft_wrap=True)
+    by_error: dict[str, list[Mapping[str, Any]]] = {}
+    for row in failed:
+        by_error.setdefault(row["error"], []).append(row)
+    for error, of_it in list(by_error.items())[:SHOWN]:
+        what = ", ".join(f"{name} {of_it[0][name]}" for name in varied)
+        line = f"failed, {len(of_it)}: {error}; the first: {what}"
+        console.print(line, highlight=False, soft_wrap=True)
     console.print(
         f"{len(ordered)} points, {again} of them from before, {len(failed)} failed,"
         f" {len(front)} not beaten; {kept}",

@@ -151,7 +151,7 @@ def _decode(results: Mapping[str, Any]) -> _Read:
     sums: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     count: dict[str, int] = defaultdict(int)
     for name, block in results["blocks"].items():
-        kind = re.sub(r"^chip\d+_|\d+$", "", re.sub(r"^chip\d+_", "", name))
+        kind = re.sub(r"^chip\d+_|\d+$", "", name)
         count[kind] += 1
         for cause, cycles in {"busy": block["busy"], **block["stalls"]}.items():
             sums[kind][cause] += cycles
