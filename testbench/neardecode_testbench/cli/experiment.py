@@ -180,7 +180,7 @@ def _finish(outcome: Outcome, json: Path | None) -> None:
             heads, lines = list(first), [list(line) for line in rest]
         table = Table(title=outcome.title, title_justify="left")
         for number, head in enumerate(heads):
-            table.add_column(head, justify="right" if number else "left")
+            table.add_column(head, justify="right" if number else "left", overflow="fold")
         for line in lines:
             table.add_row(*line)
         console.print(table)

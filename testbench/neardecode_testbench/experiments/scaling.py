@@ -101,9 +101,9 @@ def scaling_experiment(cases: Sequence[Case], jobs: int) -> Outcome:
             )
             if rows[-1]["speedup"] > one.case.chips / base.case.chips:
                 notes.append(
-                    f"{name} gains more than its chips: each is nearer its bound,"
-                    f" {one.run.bound_ratio:.1%} of it against {base.run.bound_ratio:.1%}, since"
-                    " page buffers that fill while heads attend hold more of a smaller share."
+                    f"{name} gains more than its number of chips: they reach"
+                    f" {one.run.bound_ratio:.1%} of their bound, and"
+                    f" {base.run.bound_ratio:.1%} is reached without them."
                 )
     hop = chip_hop_ns(cases[0].config)
     notes.append(
