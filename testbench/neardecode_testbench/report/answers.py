@@ -27,7 +27,7 @@ def projection_section(run: Mapping[str, Any]) -> str:
         for cause, count in sorted(run["causes"].items(), key=lambda item: -item[1])
     ]
     return (
-        f"<h2>{escape(run['model'])}, {run['chips']} chips, context {run['context']:,}</h2>\n"
+        f"<h2>{escape(run['model'])}, chips: {run['chips']}, context {run['context']:,}</h2>\n"
         + table_html("causes", ["cause", "cycles", "share"], rows)
         + _note(
             f"{run['tokens_a_second']:,.1f} tokens a second; {run['ratio']:.4f} of the bound of"
@@ -60,9 +60,10 @@ def explained_section(told: Mapping[str, Any]) -> str:
         for change in told["changes"]
     ]
     text = f"<h2>Limited by {escape(told['limit'])}</h2>\n" + _note(f"{told['meaning']}.")
-    text += table_html("costs", ["cause", "cycles", "share", "how"], costs)
+    text += table_html("costs", ["cause", "cycles", "share", "how"], costs, texts=["how"])
     if changes:
-        text += table_html("changes", ["change", "against", "tokens a second more"], changes)
+        heads = ["change", "against", "tokens a second more"]
+        text += table_html("changes", heads, changes, texts=["against"])
     if told["ratio"] is not None:
         place = "At" if told["at_bound"] else "Not at"
         text += _note(f"{place} its bound: {told['ratio']:.4f} of {told['bound']}.")
@@ -96,7 +97,9 @@ def claims_section(told: Mapping[str, Any]) -> str:
     keys = ("verdict", "criterion", "source", "in_paper", "because")
     rows = [(claim["text"], [(key, claim[key]) for key in keys]) for claim in told["claims"]]
     heads = ["claim", "verdict", "criterion", "by", "in the paper", "because"]
-    text = "<h2>What is claimed, and what was found</h2>\n" + table_html("claims", heads, rows)
+    text = "<h2>What is claimed, and what was found</h2>\n" + table_html(
+        "claims", heads, rows, texts=keys
+    )
     for claim in told["claims"]:
         text += f"<h3>{escape(claim['text'])}</h3>\n" + _figures(claim["name"], claim["figures"])
     return text
@@ -129,7 +132,9 @@ def front_section(sweep: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -
         + table_html("front", ["", *(key.replace("_", " ") for key in shown)], lines)
     )
     if failed:
-        text += "<h2>Points that failed</h2>\n" + table_html("failed", ["point", "why"], failed)
+        text += "<h2>Points that failed</h2>\n" + table_html(
+            "failed", ["point", "why"], failed, texts=["error"]
+        )
     return text
 
 
@@ -148,7 +153,7 @@ def _figures(name: str, figures: Sequence[Mapping[str, Any]]) -> str:
         for figure in figures
     ]
     heads = ["figure", "value", "low", "high", "unit", "how"]
-    return table_html(name.replace(" ", "-"), heads, rows)
+    return table_html(name.replace(" ", "-"), heads, rows, texts=["unit", "how"])
 
 
 def _text(value: Any) -> str:

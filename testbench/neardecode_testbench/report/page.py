@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from itertools import zip_longest
 from typing import Any
 
 from neardecode_testbench.report.energies import ENDS, logic_note
@@ -34,6 +35,8 @@ td { white-space: nowrap; }
 th:first-child, td:first-child, td[data-key="stalls"] { text-align: left; white-space: normal; }
 td:first-child { min-width: 9rem; }
 td[data-key="stalls"] { min-width: 16rem; }
+th.text, td.text { text-align: left; white-space: normal; }
+td.text { min-width: 9rem; }
 th { border-bottom: 2px solid var(--head); vertical-align: bottom; }
 figure { margin: 0.8rem 0; background: #fff; color: #1b1f24; border-radius: 4px; }
 svg { max-width: 100%; height: auto; }
@@ -232,6 +235,7 @@ def table_html(
     heads: Sequence[str],
     rows: Sequence[tuple[str, Sequence[tuple[str, str]]]],
     drawings: Sequence[str] = (),
+    texts: Sequence[str] = (),
 ) -> str:
     """A table whose cells say what they are of, for programs that read the page.
 
@@ -240,11 +244,20 @@ def table_html(
         heads: Of its columns.
         rows: What each is of, and its cells with what they are.
         drawings: HTML behind each row, or none.
+        texts: Cells that are sentences, by what they are.
     """
-    head = "".join(f"<th>{escape(text)}</th>" for text in heads) + "<th></th>" * bool(drawings)
+    kinds = dict.fromkeys(texts, ' class="text"')
+    keys = [key for _, cells in rows[:1] for key, _ in cells]
+    head = "".join(
+        f"<th{kinds.get(key, '')}>{escape(text)}</th>"
+        for text, key in zip_longest(heads, ["", *keys])
+    ) + "<th></th>" * bool(drawings)
     body = "".join(
         f'<tr data-of="{escape(of)}"><td>{escape(of)}</td>'
-        + "".join(f'<td data-key="{escape(key)}">{escape(text)}</td>' for key, text in cells)
+        + "".join(
+            f'<td data-key="{escape(key)}"{kinds.get(key, "")}>{escape(text)}</td>'
+            for key, text in cells
+        )
         + "".join(f"<td>{drawing}</td>" for drawing in drawings[place : place + 1])
         + "</tr>\n"
         for place, (of, cells) in enumerate(rows)
