@@ -205,9 +205,9 @@ def _latency(runs: dict[str, Projection]) -> Answer:
     )
     return Answer(
         "What is the effective latency of prefetched flash?",
-        f"A page takes {figures[2].text} to sense and move; prefetched, it costs the slice of"
-        f" SmolLM2-135M {figures[0].text}, of which its beats are {beats * ns:g}, and with one"
-        f" matrix asked for at a time {figures[1].text}.",
+        f"Sense and transfer take {figures[2].text}; prefetched, it costs the slice of SmolLM2-135M"
+        f" {figures[0].text}, of which its beats are {beats * ns:g}, and with one matrix asked for"
+        f" at a time {figures[1].text}.",
         figures,
     )
 
