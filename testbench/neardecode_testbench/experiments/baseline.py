@@ -106,7 +106,8 @@ def baseline_experiment(case: Case, jobs: int) -> Outcome:
             f" fast as its pins; at least {traffic:,.0f} times fewer bytes cross its"
             " edges.",
             f"Pins: {pins / 1e9:,.1f} GB/s a stack, filled to {filled[0]:.1%}, {filled[1]:.1%} or"
-            f" all; a stack holds {capacity / 1e9:.2f} GB. Its arithmetic, network and software"
+            f" all; a stack holds {capacity / 1e9:.2f} GB, and there are as many as hold the model:"
+            " with twice as many it would be twice as fast. Its arithmetic, network and software"
             " cost nothing here, so a real one is slower and hotter.",
             "Power is of memories and links alone, with published energies a bit: neardecode energy"
             " names them; flash is ranged widest, since nobody has published one for HBF.",
