@@ -24,7 +24,6 @@ from neardecode_testbench.experiments.counted import (
 from neardecode_testbench.experiments.figure import FigureError
 from neardecode_testbench.experiments.limits import MEANING, Limits, limits_of
 from neardecode_testbench.experiments.questions import answers
-from neardecode_testbench.experiments.streams import chip_hop_ns
 from neardecode_testbench.model.shapes import SHAPES, load_shape
 
 __all__ = ["JobsOption", "case_of"]
@@ -90,8 +89,7 @@ def _explained(results: Mapping[str, Any], jobs: int) -> dict[str, Any]:
         config, chips = load(results["config"]), results["chips"]
         # Cycles are those of an average token, in the middle of the run.
         middle = (results["positions"] + 1) // 2
-        hop_ns = chip_hop_ns(config) if chips > 1 else None
-        case = Case(load_shape(model), config, chips, middle, hop_ns=hop_ns)
+        case = Case(load_shape(model), config, chips, middle)
         told = _joined(told, _of_limits(limits_of(case, jobs), "decode"), results, counted)
     return told
 

@@ -7,7 +7,7 @@ InfiniBand between nodes 1 to 5 us; a secondary source, so a range.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from neardecode_testbench.experiments.case import Case
 from neardecode_testbench.experiments.outcome import Column, Outcome, runs_of
@@ -47,9 +47,8 @@ def scale(cases: Sequence[Case], jobs: int) -> list[Scaled]:
     Raises:
         FigureError: if one cannot be run.
     """
-    linked = [replace(case, hop_ns=chip_hop_ns(case.config)) for case in cases]
     found = []
-    for case, run in zip(linked, runs_of(linked, jobs), strict=True):
+    for case, run in zip(cases, runs_of(cases, jobs), strict=True):
         low, middle, high = (
             run.cycles - run.exchanges + _exchanges(case, run, hop) for hop in SWITCH_NS
         )

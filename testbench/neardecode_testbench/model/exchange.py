@@ -35,7 +35,7 @@ class Exchange:
     def of(cls, config: Config, chips: int, hop_ns: float | None = None) -> "Exchange":
         """That of a configuration's links, or of links of another latency."""
         assert config.decoder is not None
-        hop = config.fabric.link_latency if hop_ns is None else config.cycles(hop_ns)
+        hop = config.fabric.chip_link_latency if hop_ns is None else config.cycles(hop_ns)
         return cls(chips, hop, config.decoder.lanes, config.compute.accumulator_bits)
 
     @property
