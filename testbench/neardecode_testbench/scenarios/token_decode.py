@@ -1,6 +1,8 @@
 """The main job: a model decodes in hardware, and every sum of its layers is compared."""
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,6 +37,15 @@ class TokenStep:
     token: int
     found: int
     cycles: int
+
+
+@dataclass(frozen=True)
+class _Expected:
+    """What is added to the residual stream by layer, the token that follows, and the state then."""
+
+    layers: list[np.ndarray]
+    token: int
+    state: IntegerState
 
 
 @dataclass
@@ -110,17 +121,8 @@ class TokenDecode:
         beats = max(image.weight_beats for image in self._images)
         run = TokenRun([], bound=beats / config.flash.channels / config.utilisation_bound)
         run.activation_blocks = sum(image.activation_blocks for image in self._images)
-        state = IntegerState(shape)
-        fed = list(self.prompt)
-        while len(run.tokens) < self.count:
-            token, last = fed.pop(0), not fed
-            found = self._token(step, run, state, token, last)
-            if not last:
-                continue
-            if found in self.stops:
-                break
-            run.tokens.append(found)
-            fed = [found]
+        with ThreadPoolExecutor(1) as ahead:
+            self._decode(step, run, ahead, IntegerState(shape))
         # Only here: memories serve no reads in the cycle of a probe.
         flags = ["saturated", "error", "violated"]
         run.flags = step(Probe({"counting": 0}, flags)).outputs
@@ -138,27 +140,53 @@ class TokenDecode:
         ]
         step(Play([Source("program", writes)], limit=100 + 2 * len(writes)))
 
-    def _token(self, step: Step, run: TokenRun, state: IntegerState, token: int, last: bool) -> int:
-        """One token through the hardware and the reference."""
-        first = state.positions == 0
-        expected, next_token = self._expected(token, state)
+    def _decode(
+        self, step: Step, run: TokenRun, ahead: ThreadPoolExecutor, state: IntegerState
+    ) -> None:
+        """Token after token; the reference reads the next one while the hardware reads one."""
+
+        def submit(token: int, state: IntegerState) -> Future[_Expected]:
+            return ahead.submit(self._expect, token, state)
+
+        fed = list(self.prompt)
+        coming = submit(fed[0], state)
+        while len(run.tokens) < self.count:
+            token, last = fed.pop(0), not fed
+            expected = coming.result()
+            follows = expected.token if last else fed[0]
+            ends = last and len(run.tokens) + 1 == self.count
+            if not ends:
+                coming = submit(follows, expected.state)
+            found = self._token(step, run, expected, token)
+            if not last:
+                continue
+            if found in self.stops:
+                break
+            run.tokens.append(found)
+            fed = [found]
+            if found != follows and not ends:
+                coming = submit(found, expected.state)
+
+    def _token(self, step: Step, run: TokenRun, expected: _Expected, token: int) -> int:
+        """One token through the hardware, against the reference."""
         pack = Packer(PromptToken()).pack
-        sums = self._sums(expected)
+        position = expected.state.positions - 1
+        prompt = pack({"token": token, "first": position == 0, "last": True})
         outcome = step(
             Play(
-                sources=[Source("prompt", [pack({"token": token, "first": first, "last": True})])],
-                sinks=[*sums, Sink("tokens", 1, [next_token])],
+                sources=[Source("prompt", [prompt])],
+                sinks=[*self._sums(expected.layers), Sink("tokens", 1, [expected.token])],
                 storages=self._storages,
                 levels={"counting": 1, "running": 1, "generate": 1},
                 limit=self.limit,
             )
         )
         found = outcome.sinks["tokens"].payloads[0]
-        run.values_compared += self.config.chips * sum(map(len, expected)) + 1
+        run.values_compared += self.config.chips * sum(map(len, expected.layers)) + 1
         for name, log in outcome.sinks.items():
             run.mismatches += len(log.mismatches)
             if log.mismatches and run.first_mismatch is None:
-                run.first_mismatch = f"{name} {log.mismatches[0]} of position {state.positions - 1}"
+                run.first_mismatch = f"{name} {log.mismatches[0]} of position {position}"
         found_step = TokenStep(token, found, outcome.cycles)
         run.cycles += outcome.cycles
         run.steps.append(found_step)
@@ -196,13 +224,14 @@ class TokenDecode:
             for chip in range(self.config.chips)
         ]
 
-    def _expected(self, token: int, state: IntegerState) -> tuple[list[np.ndarray], int]:
-        """What is added to the residual stream, layer by layer, and the next token."""
+    def _expect(self, token: int, state: IntegerState) -> _Expected:
+        """What a token must give; the state is left as it was."""
         layers: list[np.ndarray] = []
+        state = deepcopy(state)
 
         def note(layer: int, name: str, value) -> None:
             if layer >= 0 and name in ("attention_residual", "residual"):
                 layers.append(value[0])
 
         normed = self._reference.forward([token], state, note)
-        return layers, int(self._reference.logits(normed, state).argmax())
+        return _Expected(layers, int(self._reference.logits(normed, state).argmax()), state)
