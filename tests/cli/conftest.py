@@ -12,6 +12,18 @@ from tokenizers import pre_tokenizers
 from neardecode_testbench.cli import main
 from neardecode_testbench.reference.random_model import random_model
 
+SMALL = {
+    "_name_or_path": "small",
+    "hidden_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 64,
+    "intermediate_size": 256,
+    "vocab_size": 256,
+}
+"""A model of Hugging Face's kind of metadata, small enough for `decoder-tiny`."""
+
 
 @dataclass
 class Result:

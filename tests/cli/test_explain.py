@@ -1,19 +1,10 @@
 import json
 
 import pytest
+from tests.cli.conftest import SMALL
 
 from neardecode_testbench.model.shapes import SHAPES, Shape
 
-SMALL = {
-    "_name_or_path": "small",
-    "hidden_size": 128,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 64,
-    "intermediate_size": 256,
-    "vocab_size": 256,
-}
 PROJECT = ("project", "--config", "decoder-tiny", "--context", "64")
 MAC = ("bench", "mac", "--config", "tiny", "--mode", "accumulate", "--rows", "64")
 RTL = ("--backend", "amaranth")

@@ -5,21 +5,12 @@ import subprocess
 import sys
 
 import pytest
+from tests.cli.conftest import SMALL
 
 from neardecode_testbench.cli import sweep as command
 from neardecode_testbench.experiments.runners import on_cluster
 from neardecode_testbench.experiments.store import read_rows
 
-SMALL = {
-    "_name_or_path": "small",
-    "hidden_size": 128,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 64,
-    "intermediate_size": 256,
-    "vocab_size": 256,
-}
 SPEC = """
 model = "config.json"
 config = "decoder-tiny"

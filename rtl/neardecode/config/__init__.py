@@ -16,6 +16,7 @@ from neardecode.config.causes import (
     VaultCause,
     VaultEvent,
 )
+from neardecode.config.changes import merged, with_changes
 from neardecode.config.compute import Compute
 from neardecode.config.decoder import KEY_TURN_FRACTION_BITS, Decoder
 from neardecode.config.fabric import Fabric
@@ -78,6 +79,8 @@ __all__ = [
     "dumps",
     "load",
     "loads",
+    "merged",
     "page_layout",
     "table_row_beats",
+    "with_changes",
 ]

@@ -1,12 +1,9 @@
 """Changes of a configuration's keys on the command line."""
 
 import tomllib
-from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
-from neardecode.config import Config
+from neardecode.config import Config, ConfigError, merged, with_changes
 from neardecode_testbench.cli.errors import InputError
 
 __all__ = ["changed"]
@@ -22,24 +19,13 @@ def changed(config: Config, changes: list[str]) -> Config:
     Raises:
         InputError: if a change is no TOML, or its key or value is refused.
     """
-    tables = config.model_dump(exclude_none=True)
+    given: dict[str, Any] = {}
     for change in changes:
         try:
-            _merge(tables, tomllib.loads(change))
+            given = merged(given, tomllib.loads(change))
         except tomllib.TOMLDecodeError as error:
             raise InputError(f"--set {change}: not TOML: {error}") from None
     try:
-        return Config.model_validate(tables)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "configuration"
-        raise InputError(f"--set {key}: {first['msg'].removeprefix('Value error, ')}") from None
-
-
-def _merge(tables: dict[str, Any], given: Mapping[str, Any]) -> None:
-    """Puts keys into tables within tables."""
-    for key, value in given.items():
-        if isinstance(value, dict) and isinstance(tables.get(key), dict):
-            _merge(tables[key], value)
-        else:
-            tables[key] = value
+        return with_changes(config, given)
+    except ConfigError as error:
+        raise InputError(f"--set {error}") from None

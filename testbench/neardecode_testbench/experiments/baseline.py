@@ -8,9 +8,9 @@ vault with all-bank refresh; all of it.
 
 from math import ceil
 
-from neardecode.config import PRESETS
+from neardecode.config import PRESETS, with_changes
 from neardecode_synth.energy import energies
-from neardecode_testbench.experiments.case import Case, with_changes
+from neardecode_testbench.experiments.case import Case
 from neardecode_testbench.experiments.outcome import Column, Outcome, runs_of
 from neardecode_testbench.experiments.streams import vault_rate
 from neardecode_testbench.model.project import Projection

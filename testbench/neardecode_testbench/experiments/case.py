@@ -1,21 +1,19 @@
 """A model on a configuration, and the same with something changed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from typing import Any
 
-from pydantic import ValidationError
-
-from neardecode.config import BlockFormat, Config, ConfigError
+from neardecode.config import BlockFormat, Config, ConfigError, with_changes
 from neardecode_testbench.experiments.figure import FigureError
 from neardecode_testbench.model.bound import Bound, bound_of
 from neardecode_testbench.model.fit import Fitted, fit
 from neardecode_testbench.model.project import Projection, project
 from neardecode_testbench.model.shapes import Shape
 
-__all__ = ["Case", "projected", "with_changes"]
+__all__ = ["Case", "projected"]
 
 RATIO_LIMIT = 1.0001
 """A token that is so much faster than its bound is an error."""
@@ -72,30 +70,6 @@ class Case:
         if not 0 < result.cycles < float("inf") or result.bound_ratio > RATIO_LIMIT:
             raise FigureError(f"{result.cycles!r} cycles, with a bound of {result.bound.cycles}")
         return result
-
-
-def with_changes(config: Config, changes: Mapping[str, Any]) -> Config:
-    """A configuration with some of its keys in place of its own, by section.
-
-    Raises:
-        ConfigError: if it does not fit together.
-    """
-    tables = _merged(config.model_dump(), changes)
-    try:
-        return Config.model_validate(tables)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "configuration"
-        raise ConfigError(f"{key}: {first['msg'].removeprefix('Value error, ')}") from None
-
-
-def _merged(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables with keys of tables within tables in place of their own."""
-    merged = dict(tables)
-    for key, value in changes.items():
-        inner = isinstance(value, Mapping)
-        merged[key] = _merged(merged.get(key) or {}, value) if inner else value
-    return merged
 
 
 def projected(cases: Sequence[Case], jobs: int = 1) -> list[Projection | str]:

@@ -9,9 +9,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from neardecode.config import BlockFormat, Config, ConfigError, load
+from neardecode.config import BlockFormat, Config, ConfigError, load, with_changes
 from neardecode_synth.energy import energies
-from neardecode_testbench.experiments.case import Case, with_changes
+from neardecode_testbench.experiments.case import Case
 from neardecode_testbench.experiments.costs import memory_usd, tsv_mm2
 from neardecode_testbench.experiments.figure import FigureError
 from neardecode_testbench.model.shapes import Shape, load_shape
