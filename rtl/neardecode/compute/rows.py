@@ -231,15 +231,11 @@ class RowWalk(wiring.Component):
         ]
         with m.If(self.taken & self.beat.last):
             m.d.sync += page.eq(page + 1)
-        with m.If(self.command_last):
-            m.d.sync += page.eq(0)
-        lost = Signal()
-        m.d.comb += self.lost.eq(lost)
         with m.If(ends & ~last):
-            m.d.sync += lost.eq(1)
-        with m.If(lost):
+            m.d.sync += self.lost.eq(1)
+        with m.If(self.lost):
             m.d.comb += self.row_last.eq(1)
         with m.If(self.passes):
             m.d.sync += page_row.eq(page_row + 1)
         with m.If(self.command_last):
-            m.d.sync += lost.eq(0)
+            m.d.sync += [page.eq(0), self.lost.eq(0)]
