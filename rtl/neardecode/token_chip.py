@@ -225,7 +225,7 @@ class TokenChip(wiring.Component):
         connect(m, decoder.rows[index], appender.blocks)
         connect(m, decoder.attend[index], unit.commands)
         connect(m, decoder.queries[index], unit.queries)
-        if config.chips > 1:
+        if config.context_chips > 1:
             connect(m, unit.partials, decoder.partials[index])
             connect(m, unit.sums, decoder.part_sums[index])
             connect(m, decoder.merged_partials[index], merge.partials[0])

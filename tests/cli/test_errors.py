@@ -63,6 +63,7 @@ def untouched(monkeypatch):
         (["area", "router", "--to-nm", "5"], re.compile("--to-nm: no rule scales from .*")),
         (["energy", "run.json", "--to-nm", "7"], re.compile("--scope, .*: only with --activity")),
         (["decode", "--wave-from", "5"], re.compile("--wave-from: only with --waves, .*")),
+        (["decode", "--split", "heads"], "--split: only with --chips"),
         (["area", "router", "--set", "a b"], re.compile(r"--set a b: not TOML: .*'='.*")),
         (
             ["area", "router", "--set", "compute.vectors=9"],

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from neardecode.config import PRESETS, BlockFormat, Config, Operation, descriptor_bits
-from neardecode_testbench.reference.compiler import CompileError, compile_model
+from neardecode_testbench.reference.compiler import compile_model
+from neardecode_testbench.reference.fits import CompileError
 from neardecode_testbench.reference.integer.weights import integer_weights
 from neardecode_testbench.reference.random_model import random_model
 from neardecode_testbench.reference.weight_pages import unpack_weights
@@ -86,10 +87,17 @@ def test_more_tokens_than_rows_of_the_hardware_are_refused():
         compile_model(*model(), CONFIG, 1024)
 
 
-@pytest.mark.parametrize("chips", [2, 3, 4])
-def test_every_weight_is_on_one_chip(chips):
+def joined(chips, split):
+    decoder = {**CONFIG.decoder.model_dump(), "split": split}
+    return Config.model_validate({**CONFIG.model_dump(), "chips": chips, "decoder": decoder})
+
+
+@pytest.mark.parametrize(
+    ("chips", "split"), [(2, "context"), (3, "context"), (4, "context"), (2, "heads")]
+)
+def test_every_weight_is_on_one_chip(chips, split):
     shape, weights = model()
-    config = Config.model_validate({**CONFIG.model_dump(), "chips": chips})
+    config = joined(chips, split)
     alone = compile_model(shape, weights, CONFIG, 32)
     images = [compile_model(shape, weights, config, 32, chip) for chip in range(chips)]
     layout = CONFIG.flash.layout(BlockFormat.Q8_0)
@@ -111,7 +119,12 @@ def test_every_weight_is_on_one_chip(chips):
     assert 0 <= pages <= matrices * CONFIG.flash.channels * layout.beats
 
 
+def test_heads_that_do_not_divide_among_chips_are_refused():
+    with pytest.raises(CompileError, match=r"decoder\.split: the model's 2 KV heads"):
+        compile_model(*model(), joined(4, "heads"), 32)
+
+
 def test_more_chips_than_blocks_are_refused():
-    config = Config.model_validate({**CONFIG.model_dump(), "chips": 9})
+    config = joined(9, "context")
     with pytest.raises(CompileError, match="chips: 9 are more than the 8 blocks"):
         compile_model(*model(), config, 32)

@@ -1,4 +1,4 @@
-"""A model dealt to two chips: every sum on both is that of the reference with the context split."""
+"""A model dealt to two chips: every sum on both is that of the reference of the same split."""
 
 import pytest
 
@@ -13,45 +13,58 @@ from neardecode_testbench.scenarios.token_decode import TokenDecode
 
 TINY = PRESETS["decoder-tiny"]
 # A channel and a vault a chip.
-CONFIG = Config.model_validate(
-    {
-        **TINY.model_dump(),
-        "chips": 2,
-        "flash": {**TINY.flash.model_dump(), "channels": 1},
-        "stack": {**TINY.stack.model_dump(), "vaults": 1},
-    }
-)
+CONFIGS = {
+    split: Config.model_validate(
+        {
+            **TINY.model_dump(),
+            "chips": 2,
+            "flash": {**TINY.flash.model_dump(), "channels": 1},
+            "stack": {**TINY.stack.model_dump(), "vaults": 1},
+            "decoder": {**TINY.decoder.model_dump(), "split": split},
+        }
+    )
+    for split in ("context", "heads")
+}
 PROMPT = [72, 101, 108]
 COUNT = 6
 
 
-def reference():
+def reference(split):
+    """By heads nothing rounds otherwise than on one chip."""
+    config = CONFIGS[split]
     shape, weights = ModelSource().integer_weights()
-    attending = CONFIG.attending(CONFIG.decoder.group, CONFIG.decoder.head_elements)
-    split = ContextSplit(CONFIG.chips)
-    return IntegerDecoder(shape, weights, CONFIG.compute, attending.vector, split)
+    attending = config.attending(config.decoder.group, config.decoder.head_elements)
+    parts = ContextSplit(config.chips if split == "context" else 1)
+    return IntegerDecoder(shape, weights, config.compute, attending.vector, parts)
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
+def split(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def run():
-    scenario = TokenDecode(CONFIG, ModelSource(), PROMPT, COUNT, limit=40_000)
-    return simulate(Design(TokenBoard, (CONFIG,)), scenario, "native")
+def run(split):
+    config = CONFIGS[split]
+    scenario = TokenDecode(config, ModelSource(), PROMPT, COUNT, limit=40_000)
+    return simulate(Design(TokenBoard, (config,)), scenario, "native")
 
 
-def test_tokens_are_those_of_the_reference_of_the_same_split(run):
-    assert run.tokens == list(generate(reference(), PROMPT, COUNT))
+def test_tokens_are_those_of_the_reference_of_the_same_split(run, split):
+    assert run.tokens == list(generate(reference(split), PROMPT, COUNT))
 
 
-def test_every_sum_on_every_chip_is_the_reference_s(run):
+def test_every_sum_on_every_chip_is_the_reference_s(run, split):
+    chips = CONFIGS[split].chips
     shape = ModelSource().shape()
     sums = 2 * shape.layers * shape.width
     assert run.mismatches == 0
-    assert run.values_compared == len(run.steps) * (CONFIG.chips * sums + 1)
+    assert run.values_compared == len(run.steps) * (chips * sums + 1)
     assert run.flags == {"saturated": 0, "error": 0, "violated": 0}
 
 
-def test_every_cycle_of_every_chip_has_one_cause(run):
-    for chip in range(CONFIG.chips):
+def test_every_cycle_of_every_chip_has_one_cause(run, split):
+    for chip in range(CONFIGS[split].chips):
         decoder = run.blocks[f"chip{chip}_decoder"]
         assert decoder["busy"] + sum(decoder["stalls"].values()) == run.cycles
         assert decoder["stalls"]["exchange"] > 0

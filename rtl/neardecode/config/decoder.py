@@ -1,7 +1,7 @@
 """Parameters of the token decoder."""
 
 from math import e, log2, sqrt
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -36,6 +36,8 @@ class Decoder(Section):
     """Beats of norms' weights that are read ahead."""
     prefetch: Annotated[int, Field(ge=1, le=64)] = 4
     """Matrices whose weights are asked for, from the one in work on."""
+    split: Literal["context", "heads"] = "context"
+    """What of the attention chips share: each head's tokens, or the KV heads."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

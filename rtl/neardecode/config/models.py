@@ -234,6 +234,12 @@ class Config(Section):
         )
 
     @property
+    def context_chips(self) -> int:
+        """Chips that share the tokens of a sequence."""
+        by_heads = self.decoder is not None and self.decoder.split == "heads"
+        return 1 if by_heads else self.chips
+
+    @property
     def ports(self) -> int:
         """Memory ports of the stack: its vaults, or without any its flash channels."""
         return self.flash.channels if self.stack is None else self.stack.vaults

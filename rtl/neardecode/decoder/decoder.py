@@ -49,9 +49,11 @@ class TokenDecoder(wiring.Component):
         appended: In(1). All rows are in the vaults.
         sums: Out(stream of `ElementWrite`). What is written to the residual stream by matrices;
             whoever looks takes it at once.
-        number, network, exchanged, partials, part_sums, merged_partials, merged_sums: Only of
-            several chips: this chip's number; its `NetworkSignature`; what exchanges write to the
-            residual stream, a stream of `TransferWrite`; and as `SharedHeads`, a vault each.
+        number, network, exchanged: Only of several chips: this chip's number; its
+            `NetworkSignature`; what exchanges write to the residual stream, a stream of
+            `TransferWrite`.
+        partials, part_sums, merged_partials, merged_sums: Only of several that share the context.
+            As `SharedHeads`, a vault each.
         saturated: Out(1). A value was clamped since reset.
         error: Out(1). A page could not be read since reset.
         counting: In(1). Counters run.
@@ -105,13 +107,16 @@ class TokenDecoder(wiring.Component):
         self._tables = TableReader(config)
         self._cycles = CycleCounters(DecoderCause)
         self._shared = {}
+        self._heads_shared = SharedHeads(attending) if config.context_chips > 1 else None
         if config.chips > 1:
-            self._heads_shared = SharedHeads(attending)
-            heads = self._heads_shared.signature.members
             self._shared = {
                 "number": In(range(config.chips)),
                 "network": Out(NetworkSignature(config)),
                 "exchanged": Out(stream.Signature(TransferWrite(config, decoder.width))),
+            }
+        if self._heads_shared is not None:
+            heads = self._heads_shared.signature.members
+            self._shared |= {
                 "partials": heads["partials"],
                 "part_sums": heads["sums"],
                 "merged_partials": heads["merged_partials"],
@@ -208,26 +213,19 @@ class TokenDecoder(wiring.Component):
         bits, lanes = config.compute.accumulator_bits, decoder.lanes
         inside = exact_log2(lanes)
         m.submodules.exchange = exchange = Exchange(config)
-        m.submodules.shared_heads = heads = self._heads_shared
-        m.submodules.chip_port = port = ChipPort(config, 2)
         m.submodules.partials = partials = LaneMemory(bits, decoder.partials, lanes)
-        for unit, place in ((heads, 0), (exchange, 1)):
-            connect(m, unit.unit, port.units[place])
+        units = [exchange]
+        if self._heads_shared is not None:
+            units = [self._share_heads(m, sequencer, exchange), exchange]
+        m.submodules.chip_port = port = ChipPort(config, len(units))
+        for unit, side in zip(units, port.units, strict=True):
+            connect(m, unit.unit, side)
         connect(m, port.network, flipped(self.network))
         connect(m, sequencer.exchanges, exchange.jobs)
-        connect(m, sequencer.shares, heads.jobs)
-        for vault in range(len(self.attend)):
-            connect(m, flipped(self.partials[vault]), heads.partials[vault])
-            connect(m, flipped(self.part_sums[vault]), heads.sums[vault])
-            connect(m, heads.merged_partials[vault], flipped(self.merged_partials[vault]))
-            connect(m, heads.merged_sums[vault], flipped(self.merged_sums[vault]))
         given = gather.partials.payload
         m.d.comb += [
-            *(unit.number.eq(self.number) for unit in (sequencer, exchange, heads)),
+            *(unit.number.eq(self.number) for unit in (sequencer, *units)),
             sequencer.exchanging.eq(exchange.busy),
-            # Messages of all chips in the order of the program, whenever what they hold is there.
-            heads.waits.eq(exchange.busy),
-            exchange.waits.eq(heads.busy),
             exchange.gathering.eq(gather.busy),
             exchange.gathered.eq(gather.written),
             exchange.largest.eq(gather.largest),
@@ -244,6 +242,20 @@ class TokenDecoder(wiring.Component):
         with m.If(exchange.saturated | port.saturated):
             m.d.sync += self.saturated.eq(1)
         return exchange
+
+    def _share_heads(self, m: Module, sequencer, exchange) -> SharedHeads:
+        """Heads whose tokens lie on several chips, between the vaults' attention and its merge."""
+        assert self._heads_shared is not None
+        m.submodules.shared_heads = heads = self._heads_shared
+        connect(m, sequencer.shares, heads.jobs)
+        for vault in range(len(self.attend)):
+            connect(m, flipped(self.partials[vault]), heads.partials[vault])
+            connect(m, flipped(self.part_sums[vault]), heads.sums[vault])
+            connect(m, heads.merged_partials[vault], flipped(self.merged_partials[vault]))
+            connect(m, heads.merged_sums[vault], flipped(self.merged_sums[vault]))
+        # Messages of all chips in the order of the program, whenever what they hold is there.
+        m.d.comb += [heads.waits.eq(exchange.busy), exchange.waits.eq(heads.busy)]
+        return heads
 
     def _program(self, m: Module, sequencer, prefetcher) -> None:
         """Two readers of one program."""

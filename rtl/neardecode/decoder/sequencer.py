@@ -27,8 +27,8 @@ class Sequencer(wiring.Component):
     What one writes over is waited for: a matrix of words waits for those that read words, a norm
     for the last sums, whoever makes activations for those that are being sent.
 
-    Of several chips token t's keys and values are chip ``t % chips``'s; a chip that holds none yet
-    does not attend.
+    Of chips that share the context token t's keys and values are chip ``t % chips``'s; a chip that
+    holds none yet does not attend.
 
     Parameters:
         config: A configuration with a decoder, of slices that attend.
@@ -45,7 +45,8 @@ class Sequencer(wiring.Component):
         embedded: Out(stream of ``lanes`` words). Of the embedding; taken at once.
         turns: Out(stream of `table_words`). Of the turns.
         sends, gathers, paths, attends: Out(streams of jobs).
-        exchanges, shares: Out(streams of jobs). Only of several chips.
+        exchanges: Out(stream of jobs). Only of several chips.
+        shares: Out(stream of jobs). Only of several that share the context.
         sending, gathering, working, using_words, attending, exchanging: In(1). Their units are
             busy.
         appended: In(1). All rows are in the vaults.
@@ -105,15 +106,14 @@ class Sequencer(wiring.Component):
         words = stream.Signature(table_words(config))
         address = exact_log2(stack.pages)
         flags = ("sending", "gathering", "working", "using_words", "attending", "exchanging")
-        self._chips = config.chips
-        shared = {
-            "exchanges": Out(stream.Signature(ExchangeJob(config))),
-            "shares": Out(stream.Signature(ShareJob())),
-        }
+        self._chips = config.context_chips
+        exchanges = {"exchanges": Out(stream.Signature(ExchangeJob(config)))}
+        shares = {"shares": Out(stream.Signature(ShareJob()))}
         super().__init__(
             {
                 "number": In(range(config.chips)),
-                **(shared if config.chips > 1 else {}),
+                **(exchanges if config.chips > 1 else {}),
+                **(shares if config.context_chips > 1 else {}),
                 "prompt": In(stream.Signature(PromptToken())),
                 "generate": In(16),
                 "tokens": Out(stream.Signature(TOKEN_BITS)),
@@ -163,8 +163,8 @@ class Sequencer(wiring.Component):
         self._turn, self._before = Signal(range(self._chips)), Signal(self._config.compute.row_bits)
         self._owns, self._rows = Signal(), Signal(self._config.compute.row_bits + 1)
         m.d.comb += [
-            self._owns.eq(self._turn == self.number),
-            self._rows.eq(self._before + (self.number <= self._turn)),
+            self._owns.eq((self._turn == self.number) | (self._chips == 1)),
+            self._rows.eq(self._before + ((self.number <= self._turn) | (self._chips == 1))),
         ]
         with m.FSM():
             with m.State("Idle"):
@@ -336,14 +336,18 @@ class Sequencer(wiring.Component):
             attend.heads.eq(step.count),
             attend.rows.eq(self._rows),
         ]
-        if self._chips > 1:
-            shared, share = self.exchanges.payload, self.shares.payload
+        if self._config.chips > 1:
+            shared = self.exchanges.payload
             m.d.comb += [
                 self.exchanges.valid.eq(free & exchange),
                 shared.target.eq(step.target),
                 shared.gathers.eq(step.gathers),
                 shared.first.eq(step.first),
                 shared.count.eq(step.count),
+            ]
+        if self._chips > 1:
+            share = self.shares.payload
+            m.d.comb += [
                 self.shares.valid.eq(free & attends),
                 share.heads.eq(step.count),
                 share.empty.eq(empty),

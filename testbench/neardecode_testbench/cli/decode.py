@@ -52,6 +52,10 @@ def decode(
         int | None,
         typer.Option(min=1, max=64, help="Chips that share the model; default: the config's."),
     ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="What --chips share: heads, or context; default: heads if they divide."),
+    ] = None,
     backend: Annotated[
         str | None, typer.Option(help=f"One of: {', '.join(BACKENDS)}; default: the config's.")
     ] = None,
@@ -86,8 +90,8 @@ def decode(
     `neardecode decode --config tiny --backend amaranth` (no compiler needed)
     """
     settings = load(config)
-    if chips is not None:
-        settings = _joined(settings, chips, config)
+    if split is not None and chips is None:
+        raise InputError("--split: only with --chips")
     if settings.flash.host is not None or settings.flash.repair is not None:
         raise InputError(
             f"{config}: the channels of a chip only read: leave out flash.host, repair"
@@ -107,6 +111,9 @@ def decode(
     source = _source(model, gguf, settings)
     with _status("loading the model", quiet):
         shape, tokenizer = source.shape(), source.tokenizer()
+    if chips is not None:
+        divide = shape.kv_heads % chips == 0
+        settings = _joined(settings, chips, split or ("heads" if divide else "context"), config)
     ids = tokenizer.encode(prompt)
     if not ids:
         raise InputError("--prompt holds no token")
@@ -195,12 +202,16 @@ def decode(
     _judge(run, reference, shape.layers * shape.heads)
 
 
-def _joined(settings: Config, chips: int, config: str) -> Config:
+def _joined(settings: Config, chips: int, split: str, config: str) -> Config:
+    tables = settings.model_dump()
+    if settings.decoder is not None:
+        tables["decoder"]["split"] = split
     try:
-        return Config.model_validate({**settings.model_dump(), "chips": chips})
+        return Config.model_validate({**tables, "chips": chips})
     except ValidationError as error:
         (first, *_) = error.errors()
-        raise InputError(f"--chips {chips} ({config}): {first['msg']}") from None
+        option = f"--split {split}" if "split" in first["loc"] else f"--chips {chips}"
+        raise InputError(f"{option} ({config}): {first['msg']}") from None
 
 
 def _source(model: str | None, gguf: Path | None, settings: Config) -> ModelSource:

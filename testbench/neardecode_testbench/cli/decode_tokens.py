@@ -11,7 +11,7 @@ from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.cli.output import console
 from neardecode_testbench.drive.backends import Backend, simulate
 from neardecode_testbench.drive.design import Design
-from neardecode_testbench.reference.compiler import CompileError
+from neardecode_testbench.reference.fits import CompileError
 from neardecode_testbench.report.tables import blocks_table
 from neardecode_testbench.scenarios.model import ModelSource
 from neardecode_testbench.scenarios.token_decode import TokenDecode, TokenRun

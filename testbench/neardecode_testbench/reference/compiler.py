@@ -1,10 +1,10 @@
 """From a model to what its hardware holds: an image of each memory, and the program of a token.
 
-Of several chips each gets a share. Rows of queries, keys, values and of the output are dealt to the
-chips in turn, a transfer of ``decoder.lanes`` rows to each, and gathered; of gate and up a chip has
-the rows, and of what follows them and of the attention's output the columns, of its own blocks of
-the FFN and of the heads: their sums are added up. Token t's keys and values lie on chip
-``t % chips``.
+Of several chips each gets a share. Rows of the output, and of queries, keys and values where chips
+share the context, are dealt to the chips in turn, a transfer of ``decoder.lanes`` rows to each, and
+gathered; of gate and up a chip has the rows, and of what follows them and of the attention's output
+the columns, of its own blocks of the FFN and of the heads: their sums are added up. Token t's keys
+and values lie on chip ``t % chips``; or by heads, KV heads and their query heads on one chip each.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neardecode.config import (
-    BLOCK_ELEMENTS,
     KEY_TURN_FRACTION_BITS,
     Config,
     KvMap,
@@ -29,16 +28,14 @@ from neardecode_testbench.reference.arithmetic import (
     query_scale,
     turns,
 )
+from neardecode_testbench.reference.fits import CompileError, at_most, check_fits
 from neardecode_testbench.reference.gguf_model import ModelShape
 from neardecode_testbench.reference.integer.weights import IntegerWeights
+from neardecode_testbench.reference.share import Share, interleaved, rows_of
 from neardecode_testbench.reference.weight_pages import pack_weights
 from neardecode_testbench.reference.weights import WeightBlocks
 
-__all__ = ["CompileError", "TokenImage", "compile_model"]
-
-
-class CompileError(ValueError):
-    """A model that a configuration's hardware cannot run."""
+__all__ = ["TokenImage", "compile_model"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,10 +84,10 @@ class _Channels:
             raise CompileError(f"{name} has {rows} rows, fewer than the {channels} channels")
         layout = config.flash.layout(weights.format)
         times = layout.blocks_a_beat // gcd(blocks, layout.blocks_a_beat)
-        _at_most(blocks * times, config.compute.blocks_a_row, f"{name}: blocks a row")
-        _at_most(-(-rows // channels), config.compute.rows, f"{name}: rows of a channel")
+        at_most(blocks * times, config.compute.blocks_a_row, f"{name}: blocks a row")
+        at_most(-(-rows // channels), config.compute.rows, f"{name}: rows of a channel")
         parts = [
-            pack_weights(_rows(weights, np.arange(channel, rows, channels)), layout)
+            pack_weights(rows_of(weights, np.arange(channel, rows, channels)), layout)
             for channel in range(channels)
         ]
         base, longest = self.pages, max(len(part) for part in parts)
@@ -153,13 +150,17 @@ def compile_model(
     decoder, stack, vector = config.decoder, config.stack, config.vector
     if decoder is None or stack is None:
         raise CompileError("the configuration has no decoder or no stack")
-    lanes, chips = decoder.lanes, config.chips
-    _check(shape, config, context)
-    share = _Share(chip, chips, lanes)
-    queries, keys = shape.heads * shape.head_size, shape.kv_heads * shape.head_size
+    lanes, share = decoder.lanes, Share.of(config, chip)
+    check_fits(shape, config, context)
+    kv_heads = share.heads(shape.kv_heads)
+    keys = kv_heads * shape.head_size
+    queries = keys * decoder.group
     channels = _Channels(config)
     kv_map = KvMap(
-        config.kv_layout, shape.head_size, -(-shape.kv_heads // stack.vaults), -(-context // chips)
+        config.kv_layout,
+        shape.head_size,
+        -(-kv_heads // stack.vaults),
+        -(-context // config.context_chips),
     )
     region = kv_map.region_pages
     vault_pages = kv_map.base(shape.layers, 0, False)
@@ -183,15 +184,18 @@ def compile_model(
     for number, layer in enumerate(weights.layers):
         program.append(norm(layer.attention_norm))
         name = f"layer {number}"
-        matrices = _joined([layer.key, layer.value, layer.query])
+        matrices = share.attention([layer.key, layer.value, layer.query])
         first = 0
         for matrix in matrices:
             rows = len(matrix.scales)
             target = {"target": Target.WORDS, "first": first // lanes}
-            program += share.exchanged(
-                channels.matrix(share.rows(matrix), f"{name} attention"),
-                target | {"gathers": 1, "count": rows // lanes},
-            )
+            if share.by_heads:
+                program.append(channels.matrix(matrix, f"{name} attention") | target)
+            else:
+                program += share.exchanged(
+                    channels.matrix(share.rows(matrix), f"{name} attention"),
+                    target | {"gathers": 1, "count": rows // lanes},
+                )
             first += rows
         page = kv_map.base(number, 0, False)
         row = {"stride": region, "count": keys // lanes}
@@ -202,7 +206,7 @@ def compile_model(
                 "operation": Operation.ATTEND,
                 "page": page,
                 "stride": region,
-                "count": shape.kv_heads,
+                "count": kv_heads,
             },
             {
                 "operation": Operation.QUERIES,
@@ -211,12 +215,12 @@ def compile_model(
             },
             *share.exchanged(
                 channels.matrix(share.columns(layer.attention_output), f"{name} attention output")
-                | {"block": share.blocks(layer.attention_output.blocks)[0]},
+                | {"block": share.first_attended(layer.attention_output.blocks)},
                 {"target": Target.RESIDUAL, "count": width},
             ),
             norm(layer.ffn_norm),
             channels.matrix(
-                _interleaved(share.elements(layer.gate), share.elements(layer.up), name),
+                interleaved(share.elements(layer.gate), share.elements(layer.up), name),
                 f"{name} gate and up",
             )
             | {"target": Target.WORDS},
@@ -230,7 +234,7 @@ def compile_model(
         norm(weights.output_norm),
         *share.exchanged(
             channels.matrix(share.rows(weights.output), "output"),
-            {"target": Target.TOKEN, "count": chips},
+            {"target": Target.TOKEN, "count": config.chips},
         ),
         {"operation": Operation.NEXT},
     ]
@@ -258,13 +262,13 @@ def compile_model(
         "count": 2 * shape.head_size // lanes,
     }
     program = [embed, turn, *program]
-    _at_most(len(program), decoder.descriptors, "descriptors of the program")
+    at_most(len(program), decoder.descriptors, "descriptors of the program")
     flash = [np.concatenate(parts) for parts in channels.images]
-    _at_most(max(len(image) for image in flash), config.flash.pages, "pages of a flash channel")
+    at_most(max(len(image) for image in flash), config.flash.pages, "pages of a flash channel")
     first_vault = np.concatenate(
         [np.zeros((vault_pages, stack.page_bytes), np.uint8), *tables.parts]
     )
-    _at_most(len(first_vault), stack.pages, "pages of the first vault")
+    at_most(len(first_vault), stack.pages, "pages of the first vault")
     others = [np.zeros_like(first_vault[:vault_pages]) for _ in range(stack.vaults - 1)]
     return TokenImage(
         [_packed(step, config) for step in program],
@@ -274,146 +278,6 @@ def compile_model(
         channels.beats,
         sum(step["blocks"] * step["times"] for step in program if "blocks" in step),
     )
-
-
-@dataclass(frozen=True)
-class _Share:
-    """What of a matrix is a chip's."""
-
-    chip: int
-    chips: int
-    lanes: int
-
-    def rows(self, weights: WeightBlocks) -> WeightBlocks:
-        """Every so many transfers of rows."""
-        rows = np.arange(len(weights.scales))
-        return _rows(weights, rows[rows // self.lanes % self.chips == self.chip])
-
-    def blocks(self, blocks: int) -> tuple[int, int]:
-        """Of so many blocks the first that is its own, and the first behind."""
-        return blocks * self.chip // self.chips, blocks * (self.chip + 1) // self.chips
-
-    def columns(self, weights: WeightBlocks) -> WeightBlocks:
-        """Its blocks of every row."""
-        these = slice(*self.blocks(weights.blocks))
-        minimums = weights.minimums
-        return WeightBlocks(
-            weights.format,
-            weights.elements[:, these],
-            weights.scales[:, these],
-            None if minimums is None else minimums[:, these],
-        )
-
-    def elements(self, weights: WeightBlocks) -> WeightBlocks:
-        """The rows of its blocks of what they give."""
-        first, end = self.blocks(len(weights.scales) // BLOCK_ELEMENTS)
-        return _rows(weights, np.arange(first * BLOCK_ELEMENTS, end * BLOCK_ELEMENTS))
-
-    def ffn(self, elements: int) -> int:
-        """How many those are."""
-        first, end = self.blocks(elements // BLOCK_ELEMENTS)
-        return (end - first) * BLOCK_ELEMENTS
-
-    def exchanged(self, matrix: dict[str, int], results: dict[str, int]) -> list[dict[str, int]]:
-        """A matrix whose results all chips need: at once where there is one chip."""
-        if self.chips == 1:
-            kept = {name: results[name] for name in ("target", "first") if name in results}
-            return [matrix | kept]
-        alone = Target.TOKEN if results["target"] == Target.TOKEN else Target.PARTIAL
-        return [
-            matrix | {"target": alone},
-            {"operation": Operation.EXCHANGE} | results,
-        ]
-
-
-def _check(shape: ModelShape, config: Config, context: int) -> None:
-    """Refuses sizes that the hardware was not built for."""
-    decoder = config.decoder
-    assert decoder is not None
-    group = shape.heads // shape.kv_heads
-    for name, have, built in (
-        ("head_elements", shape.head_size, decoder.head_elements),
-        ("group", group, decoder.group),
-    ):
-        if have != built:
-            raise CompileError(f"decoder.{name} must be {have} for this model, not {built}")
-    for name, size in (("width", shape.width), ("FFN", shape.ffn)):
-        if size % BLOCK_ELEMENTS or size % decoder.lanes:
-            raise CompileError(f"the model's {name} of {size} is not whole blocks")
-    chips = config.chips
-    attention = (shape.heads + 2 * shape.kv_heads) * shape.head_size
-    least = min(shape.heads * shape.head_size, shape.ffn) // BLOCK_ELEMENTS
-    if least < chips:
-        raise CompileError(
-            f"chips: {chips} are more than the {least} blocks that are dealt to them"
-        )
-    of_chip = -(-shape.ffn // BLOCK_ELEMENTS // chips) * BLOCK_ELEMENTS
-    words = max(attention, 2 * of_chip)
-    _at_most(shape.width, decoder.width, "elements of the residual stream (decoder.width)")
-    if chips > 1:
-        _at_most(
-            -(-attention // chips), decoder.partials, "partial results of a chip (decoder.partials)"
-        )
-    _at_most(words, decoder.words, "results of a matrix (decoder.words)")
-    _at_most(
-        max(shape.width, shape.ffn, shape.heads * shape.head_size) // BLOCK_ELEMENTS,
-        decoder.activation_blocks,
-        "blocks of activations (decoder.activation_blocks)",
-    )
-    _at_most(
-        table_row_beats(config, shape.width),
-        decoder.table_beats,
-        "beats of a norm's weights (decoder.table_beats)",
-    )
-    _at_most(-(-context // chips), config.compute.rows, "tokens of a sequence (compute.rows)")
-
-
-def _at_most(need: int, room: int, what: str) -> None:
-    if need > room:
-        raise CompileError(f"{what}: the model needs {need}, the configuration has {room}")
-
-
-def _rows(weights: WeightBlocks, rows: NDArray[np.int64]) -> WeightBlocks:
-    minimums = weights.minimums
-    return WeightBlocks(
-        weights.format,
-        weights.elements[rows],
-        weights.scales[rows],
-        None if minimums is None else minimums[rows],
-    )
-
-
-def _stacked(matrices: list[WeightBlocks]) -> WeightBlocks:
-    """Rows of matrices of one format, one matrix after the other."""
-    minimums = [each.minimums for each in matrices if each.minimums is not None]
-    return WeightBlocks(
-        matrices[0].format,
-        np.concatenate([each.elements for each in matrices]),
-        np.concatenate([each.scales for each in matrices]),
-        np.concatenate(minimums) if minimums else None,
-    )
-
-
-def _joined(matrices: list[WeightBlocks]) -> list[WeightBlocks]:
-    """Neighbours of one format become one matrix."""
-    found: list[list[WeightBlocks]] = []
-    for matrix in matrices:
-        if found and found[-1][0].format is matrix.format:
-            found[-1].append(matrix)
-        else:
-            found.append([matrix])
-    return [_stacked(each) for each in found]
-
-
-def _interleaved(gate: WeightBlocks, up: WeightBlocks, name: str) -> WeightBlocks:
-    """A row of the gate, then the same of up, and so on."""
-    if gate.format is not up.format:
-        raise CompileError(
-            f"{name}: gate is in {gate.format.name} and up in {up.format.name};"
-            " they must be in one format"
-        )
-    rows = len(gate.scales)
-    return _rows(_stacked([gate, up]), np.arange(2 * rows).reshape(2, rows).T.reshape(-1))
 
 
 def _embedding(embedding: WeightBlocks, fraction_bits: int, lanes: int) -> NDArray[np.int64]:

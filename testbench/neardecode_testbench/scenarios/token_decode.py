@@ -114,7 +114,7 @@ class TokenDecode:
         decoder = config.decoder
         assert decoder is not None
         attending = config.attending(decoder.group, decoder.head_elements)
-        split = ContextSplit(config.chips)
+        split = ContextSplit(config.context_chips)
         self._reference = IntegerDecoder(shape, weights, config.compute, attending.vector, split)
         self._storages = token_memories(config, self._images)
         self._load(step)
