@@ -35,7 +35,7 @@ def decoded(*, prefetch: int, ambient_c: float):
             "decoder": {**TINY.decoder.model_dump(), "prefetch": prefetch},
         }
     )
-    scenario = TokenDecode(config, ModelSource(), PROMPT, 4, limit=80_000)
+    scenario = TokenDecode(config, ModelSource(), [PROMPT], 4, limit=80_000)
     return simulate(Design(TokenBoard, (config,)), scenario, "native")
 
 

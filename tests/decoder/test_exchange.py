@@ -82,7 +82,7 @@ def exchanged(chips, job, partials, *, residual=None, largest=None, seed=1):
                 await context.tick()
                 cycles[number] += 1
                 assert cycles[number] < 2000
-            tokens[number] = context.get(exchange.token)
+            tokens[number] = context.get(exchange.tokens[0])
 
         async def read(context):
             while True:

@@ -39,7 +39,7 @@ def gathered(target, values, first=0, old=None, seed=1):
                 element = queues[channel].pop(0)
                 context.set(gather.results.payload.channel, channel)
                 context.set(gather.results.payload.row, element // CHANNELS)
-                context.set(gather.results.payload.value, int(values[element]))
+                context.set(gather.results.payload.values[0], int(values[element]))
                 context.set(gather.results.valid, 1)
             await context.tick()
         context.set(gather.results.valid, 0)
@@ -49,7 +49,7 @@ def gathered(target, values, first=0, old=None, seed=1):
         if target is not Target.TOKEN:
             assert len(writes) == len(values)
         await context.tick()
-        token.append(context.get(gather.token))
+        token.append(context.get(gather.tokens[0]))
 
     async def look(context):
         stored = {}
@@ -136,12 +136,12 @@ def test_a_token_owes_nothing_to_the_matrix_before():
             context.set(gather.jobs.valid, 0)
             for channel, value in enumerate(values):
                 context.set(gather.results.payload.channel, channel)
-                context.set(gather.results.payload.value, value)
+                context.set(gather.results.payload.values[0], value)
                 context.set(gather.results.valid, 1)
                 await context.tick().until(gather.results.ready)
             context.set(gather.results.valid, 0)
             await context.tick()
-            found.append(context.get(gather.token))
+            found.append(context.get(gather.tokens[0]))
 
     simulator.add_testbench(drive)
     simulator.run()

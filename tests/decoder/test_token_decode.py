@@ -16,7 +16,7 @@ PROMPT = [72, 101, 108]
 
 @pytest.fixture(scope="module")
 def run():
-    scenario = TokenDecode(CONFIG, ModelSource(), PROMPT, 12, limit=40_000)
+    scenario = TokenDecode(CONFIG, ModelSource(), [PROMPT], 12, limit=40_000)
     return simulate(Design(TokenBoard, (CONFIG,)), scenario, "native")
 
 
@@ -24,7 +24,7 @@ def test_tokens_are_those_of_the_integer_reference(run):
     shape, weights = ModelSource().integer_weights()
     attending = CONFIG.attending(CONFIG.decoder.group, CONFIG.decoder.head_elements)
     reference = IntegerDecoder(shape, weights, CONFIG.compute, attending.vector)
-    assert run.tokens == list(generate(reference, PROMPT, 12))
+    assert run.tokens[0] == list(generate(reference, PROMPT, 12))
 
 
 def test_every_sum_of_every_layer_is_the_reference_s(run):

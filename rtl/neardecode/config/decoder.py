@@ -36,6 +36,8 @@ class Decoder(Section):
     """Beats of norms' weights that are read ahead."""
     prefetch: Annotated[int, Field(ge=1, le=64)] = 4
     """Matrices whose weights are asked for, from the one in work on."""
+    sequences: Annotated[int, Field(ge=1, le=8)] = 1
+    """Sequences that are decoded side by side: a weight is read once for all of them."""
     split: Literal["context", "heads"] = "context"
     """What of the attention chips share: each head's tokens, or the KV heads."""
 

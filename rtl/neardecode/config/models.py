@@ -112,6 +112,11 @@ class Config(Section):
                 f"decoder.group must be at most decoder.lanes, {decoder.lanes}, where chips join,"
                 f" not {decoder.group}"
             )
+        if not self.compute.head_elements and self.compute.vectors != decoder.sequences:
+            raise ValueError(
+                f"compute.vectors must be decoder.sequences, {decoder.sequences},"
+                f" not {self.compute.vectors}"
+            )
         if not self.compute.near_memory:
             raise ValueError("compute.near_memory must be true with a decoder, not False")
         if self.compute.skip_zeros:

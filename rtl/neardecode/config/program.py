@@ -9,13 +9,17 @@ are written apart and meet in this table only.
 | TURNS | row of a table of sines and cosines, by position | page, stride, count |
 | NORM | residual stream to activations | page, beat, count, fraction_bits, epsilon |
 | MATRIX | activations to results | page, rows, extra, blocks, times, format, target, first |
-| KEYS | results, turned, to rows of the KV cache | page, stride, first, count |
-| VALUES | results to rows of the KV cache | page, stride, first, count |
+| KEYS | results, turned, to rows of the KV cache | page, stride, between, first, count |
+| VALUES | results to rows of the KV cache | page, stride, between, first, count |
 | ATTEND | heads begin to attend to the rows so far | page, stride, count |
-| QUERIES | results, turned, to the heads, which give activations | first, count |
+| QUERIES | results, turned, to the heads, which give activations | between, first, count |
 | GATE | results, pairs of gate and up, to activations | first, count |
 | EXCHANGE | partial results of all chips to words, sums, a token | target, gathers, first, count |
 | NEXT | the next token | |
+
+Of several sequences a matrix is multiplied by the activations of all; TURNS serves all, as they are
+at one position; every other descriptor is done for a sequence after the other, and an ATTEND with
+the QUERIES behind it.
 """
 
 from enum import IntEnum
@@ -64,6 +68,7 @@ def descriptor_bits(config: Config) -> dict[str, int]:
         beat: Of a table, its first beat in that page.
         stride: Of a table, beats a row; of the KV cache, pages from keys to values and from them to
             the next head's keys.
+        between: Pages from a sequence's keys or values to the next sequence's; only of several.
         first: First transfer of ``lanes`` results.
         count: Transfers; for ATTEND the KV heads, for an EXCHANGE of tokens the chips.
         block: The first block of activations that a matrix multiplies with.
@@ -87,6 +92,7 @@ def descriptor_bits(config: Config) -> dict[str, int]:
         "page": _bits(pages),
         "beat": _bits(flash.page_beats),
         "stride": 16,
+        **({"between": _bits(pages)} if decoder.sequences > 1 else {}),
         "first": _bits(transfers),
         "count": _bits(2 * transfers + 1),
         "rows": compute.row_bits + 1,

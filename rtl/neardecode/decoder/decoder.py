@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -144,7 +144,11 @@ class TokenDecoder(wiring.Component):
                 "rows": self._rows.signature.members["rows"],
                 "attended": self._heads.signature.members["attended"],
                 "appended": In(1),
-                "sums": Out(stream.Signature(ElementWrite(decoder.width, config.vector.word_bits))),
+                "sums": Out(
+                    stream.Signature(
+                        ElementWrite(decoder.sequences * decoder.width, config.vector.word_bits)
+                    )
+                ),
                 "saturated": Out(1),
                 "error": Out(1),
                 "counting": In(1),
@@ -193,8 +197,9 @@ class TokenDecoder(wiring.Component):
             sequencer.working.eq(path.busy),
             sequencer.using_words.eq(path.reads_words),
             sequencer.appended.eq(self.appended),
-            sequencer.found.eq(gather.token if exchange is None else exchange.token),
+            sequencer.found.eq(gather.tokens if exchange is None else exchange.tokens),
             store.clear.eq(sequencer.clear),
+            store.cleared.eq(sequencer.sequence),
             prefetcher.running.eq(self.running),
             prefetcher.done.eq(gathered & ~gather.busy),
             self.position.eq(sequencer.position),
@@ -213,7 +218,9 @@ class TokenDecoder(wiring.Component):
         bits, lanes = config.compute.accumulator_bits, decoder.lanes
         inside = exact_log2(lanes)
         m.submodules.exchange = exchange = Exchange(config)
-        m.submodules.partials = partials = LaneMemory(bits, decoder.partials, lanes)
+        m.submodules.partials = partials = LaneMemory(
+            bits, decoder.sequences * decoder.partials, lanes
+        )
         units = [exchange]
         if self._heads_shared is not None:
             units = [self._share_heads(m, sequencer, exchange), exchange]
@@ -228,9 +235,9 @@ class TokenDecoder(wiring.Component):
             sequencer.exchanging.eq(exchange.busy),
             exchange.gathering.eq(gather.busy),
             exchange.gathered.eq(gather.written),
-            exchange.largest.eq(gather.largest),
-            exchange.element.eq(gather.token),
-            partials.read.eq(exchange.read),
+            exchange.largest.eq(gather.largest[exchange.sequence]),
+            exchange.element.eq(gather.tokens[exchange.sequence]),
+            partials.read.eq(Cat(exchange.read, exchange.sequence)),
             partials.enable.eq(exchange.reads),
             exchange.partials.eq(partials.values),
             partials.write.eq(given.element >> inside),
@@ -254,7 +261,11 @@ class TokenDecoder(wiring.Component):
             connect(m, heads.merged_partials[vault], flipped(self.merged_partials[vault]))
             connect(m, heads.merged_sums[vault], flipped(self.merged_sums[vault]))
         # Messages of all chips in the order of the program, whenever what they hold is there.
-        m.d.comb += [heads.waits.eq(exchange.busy), exchange.waits.eq(heads.busy)]
+        m.d.comb += [
+            heads.waits.eq(exchange.busy),
+            exchange.waits.eq(heads.busy),
+            sequencer.sharing.eq(heads.busy),
+        ]
         return heads
 
     def _program(self, m: Module, sequencer, prefetcher) -> None:
@@ -284,37 +295,46 @@ class TokenDecoder(wiring.Component):
         config, decoder = self._config, self._decoder
         lanes, bits = decoder.lanes, config.vector.word_bits
         inside = exact_log2(lanes)
-        m.submodules.residual = residual = LaneMemory(bits, decoder.width, lanes)
-        m.submodules.words = words = LaneMemory(bits, decoder.words, lanes)
+        every = decoder.sequences
+        m.submodules.residual = residual = LaneMemory(bits, every * decoder.width, lanes)
+        m.submodules.words = words = LaneMemory(bits, every * decoder.words, lanes)
         # The embedding comes transfer by transfer, sums one by one.
-        place = Signal(range(max(2, decoder.width // lanes)))
+        place = Signal(exact_log2(decoder.width // lanes))
         embedded, sums = sequencer.embedded, gather.sums
-        with m.If(sequencer.idle):
+        with m.If(sequencer.embeds):
             m.d.sync += place.eq(0)
         with m.Elif(embedded.valid):
             m.d.sync += place.eq(place + 1)
-        with m.Elif(sums.valid):
-            m.d.sync += place.eq(0)
         looked = Signal(inside)
         m.d.sync += looked.eq(gather.old[:inside])
         m.d.comb += [
             embedded.ready.eq(1),
-            residual.write.eq(Mux(embedded.valid, place, sums.payload.element >> inside)),
+            residual.write.eq(
+                Mux(
+                    embedded.valid,
+                    Cat(place, sequencer.sequence),
+                    sums.payload.element >> inside,
+                )
+            ),
             residual.mask.eq(
                 Mux(embedded.valid, ~0, Mux(sums.valid, 1 << sums.payload.element[:inside], 0))
             ),
             residual.read.eq(
-                Mux(gather.adds & gather.busy, gather.old >> inside, path.residual_read)
+                Mux(
+                    gather.adds & gather.busy,
+                    gather.old >> inside,
+                    Cat(path.residual_read, path.sequence),
+                )
             ),
             residual.enable.eq((gather.adds & gather.busy) | path.read),
             path.residual.eq(residual.values),
             gather.old_value.eq(residual.values.as_value().word_select(looked, bits)),
             words.write.eq(gather.words.payload.element >> inside),
             words.mask.eq(Mux(gather.words.valid, 1 << gather.words.payload.element[:inside], 0)),
-            words.read.eq(path.words_read),
+            words.read.eq(Cat(path.words_read, path.sequence)),
             words.enable.eq(path.read),
             path.words.eq(words.values),
-            path.written.eq(gather.written),
+            path.written.eq(gather.words_written),
             self.sums.valid.eq(sums.valid),
             self.sums.payload.eq(sums.payload),
         ]
@@ -343,11 +363,18 @@ class TokenDecoder(wiring.Component):
         with m.If(shared):
             m.d.comb += path.written.eq(exchange.written)
         with m.If(exchange.residual_reads):
-            m.d.comb += [residual.read.eq(exchange.residual_read), residual.enable.eq(1)]
-        for memory, writes in ((residual, exchange.sums), (words, exchange.words)):
+            m.d.comb += [
+                residual.read.eq(Cat(exchange.residual_read, exchange.sequence)),
+                residual.enable.eq(1),
+            ]
+        for memory, writes, room in (
+            (residual, exchange.sums, self._decoder.width),
+            (words, exchange.words, self._decoder.words),
+        ):
+            transfer = writes.payload.transfer[: exact_log2(room // self._decoder.lanes)]
             with m.If(writes.valid):
                 m.d.comb += [
-                    memory.write.eq(writes.payload.transfer),
+                    memory.write.eq(Cat(transfer, exchange.sequence)),
                     memory.mask.eq(~0),
                     memory.given.eq(writes.payload.values),
                 ]
@@ -369,6 +396,9 @@ class TokenDecoder(wiring.Component):
         # Blocks of norms and gates come in order.
         place = Signal.like(store.blocks.payload.place)
         made = path.blocks.valid & ~path.queries
+        attending = Signal(8)
+        with m.If(sequencer.attends_begin):
+            m.d.sync += attending.eq(sequencer.descriptor.count)
         with m.If(sequencer.clear):
             m.d.sync += place.eq(0)
         with m.Elif(made):
@@ -384,8 +414,12 @@ class TokenDecoder(wiring.Component):
             rows.stride.eq(sequencer.rows_stride),
             rows.place.eq(sequencer.place),
             heads.begin.eq(sequencer.attends_begin),
+            heads.heads.eq(attending),
             store.blocks.valid.eq(made | heads.blocks.valid),
             store.blocks.payload.place.eq(Mux(made, place, heads.blocks.payload.place)),
+            store.blocks.payload.sequence.eq(
+                Mux(made, path.sequence, heads.blocks.payload.sequence)
+            ),
             store.blocks.payload.block.eq(
                 Mux(made, path.blocks.payload.as_value(), heads.blocks.payload.block.as_value())
             ),

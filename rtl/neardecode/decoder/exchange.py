@@ -20,6 +20,7 @@ class ExchangeJob(data.StructLayout):
 
     Fields:
         target: WORDS, RESIDUAL or TOKEN of `Target`.
+        sequence: Whose.
         gathers: Transfer t is chip ``t % chips``'s; else every chip has a part of each.
         first: The first transfer of words.
         count: Transfers, at least 1; of a token one a chip.
@@ -31,6 +32,7 @@ class ExchangeJob(data.StructLayout):
         super().__init__(
             {
                 "target": Target,
+                "sequence": unsigned(ceil_log2(decoder.sequences)),
                 "gathers": 1,
                 "first": unsigned(ceil_log2(decoder.transfers)),
                 "count": unsigned(ceil_log2(decoder.transfers + 1)),
@@ -79,13 +81,14 @@ class Exchange(wiring.Component):
         read: Out. A transfer of partials.
         reads: Out(1). It is read.
         partials: In(``lanes`` accumulators). What was read, a cycle later, until the next read.
-        largest, element: In. The matrix's largest result on this chip, and which it is.
+        sequence: Out. Whose partials, words, sums and token they are.
+        largest, element: In. The sequence's largest result on this chip, and which it is.
         residual_read: Out. A transfer of the residual stream.
         residual_reads: Out(1). It is read.
         residual: In(``lanes`` words). As ``partials``.
         words, sums: Out(stream of `TransferWrite`). Always taken.
         written: Out. Transfers of words before this one are there.
-        token: Out. The largest result's, of all chips.
+        tokens: Out. The largest results', of all chips, a sequence each.
         unit: Out(`UnitSignature`).
         busy: Out(1). A job is not done.
         saturated: Out(1). A word was clamped in this cycle.
@@ -99,6 +102,7 @@ class Exchange(wiring.Component):
     read: Signal
     reads: Signal
     partials: data.View
+    sequence: Signal
     largest: Signal
     element: Signal
     residual_read: Signal
@@ -107,7 +111,7 @@ class Exchange(wiring.Component):
     words: stream.Interface
     sums: stream.Interface
     written: Signal
-    token: Signal
+    tokens: data.View
     unit: Any
     busy: Signal
     saturated: Signal
@@ -128,6 +132,7 @@ class Exchange(wiring.Component):
                 "read": Out(range(decoder.partials // lanes)),
                 "reads": Out(1),
                 "partials": In(data.ArrayLayout(bits, lanes)),
+                "sequence": Out(range(decoder.sequences)),
                 "largest": In(signed(bits)),
                 "element": In(TOKEN_BITS),
                 "residual_read": Out(range(decoder.width // lanes)),
@@ -140,7 +145,7 @@ class Exchange(wiring.Component):
                     stream.Signature(TransferWrite(config, decoder.width), always_ready=True)
                 ),
                 "written": Out(range(transfers + 1)),
-                "token": Out(TOKEN_BITS),
+                "tokens": Out(data.ArrayLayout(TOKEN_BITS, decoder.sequences)),
                 "unit": Out(UnitSignature(config)),
                 "busy": Out(1),
                 "saturated": Out(1),
@@ -155,6 +160,7 @@ class Exchange(wiring.Component):
         m.d.comb += [
             self.jobs.ready.eq(~self.busy),
             begins.eq(self.jobs.valid & self.jobs.ready),
+            self.sequence.eq(job.sequence),
         ]
         with m.If(begins):
             m.d.sync += [job.eq(self.jobs.payload), self.busy.eq(1)]
@@ -249,7 +255,7 @@ class Exchange(wiring.Component):
             self.words.payload.transfer.eq(job.first + done),
             self.sums.valid.eq(adder.o.valid),
             self.sums.payload.transfer.eq(done),
-            self.written.eq(job.first + done),
+            self.written.eq(Mux(words, job.first + done, self._decoder.transfers)),
             ends.eq(writes & (done + 1 == job.count)),
             self.saturated.eq(
                 (rounder.o.valid & rounder.o.payload.saturated.any())
@@ -272,7 +278,7 @@ class Exchange(wiring.Component):
                 self.sums.payload.values[lane].eq(adder.o.payload.values[lane]),
             ]
         largest = Signal(signed(bits))
-        token = value[1].as_unsigned()[:TOKEN_BITS]
-        better = (done == 0) | (value[0] > largest) | ((value[0] == largest) & (token < self.token))
+        token, found = value[1].as_unsigned()[:TOKEN_BITS], self.tokens[job.sequence]
+        better = (done == 0) | (value[0] > largest) | ((value[0] == largest) & (token < found))
         with m.If(held & compares & better):
-            m.d.sync += [largest.eq(value[0]), self.token.eq(token)]
+            m.d.sync += [largest.eq(value[0]), found.eq(token)]

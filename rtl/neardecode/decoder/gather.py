@@ -1,9 +1,9 @@
 """Results of a matrix, from all channels, to where they go."""
 
-from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
+from amaranth.utils import ceil_log2, exact_log2
 
 from neardecode.config import Config, Target
 from neardecode.decoder.layouts import TOKEN_BITS, ChannelResult
@@ -51,10 +51,11 @@ class ElementWrite(data.StructLayout):
 class ResultGather(wiring.Component):
     """Takes the results of one matrix after another.
 
-    Row r of channel c is element ``r * channels + c``. Words and sums are written ``latency``
-    cycles after their result was taken. Of equal largest results the first element wins.
+    Row r of channel c is element ``r * channels + c``. Elements of the next sequence lie behind all
+    that there is room for of one. Words and sums are written ``latency`` cycles after their result
+    was taken. Of equal largest results the first element wins.
 
-    Rate: a result a cycle.
+    Rate: a result in as many cycles as there are sequences.
 
     Parameters:
         config: A configuration with a decoder.
@@ -68,10 +69,12 @@ class ResultGather(wiring.Component):
         old: Out. The element of the residual stream whose value ``old_value`` shall be in the next
             cycle.
         old_value: In(word_bits).
-        written: Out. The transfers before this one hold their results.
+        written: Out. Of the matrix in work, the transfers before this one hold their results.
+        words_written: Out. The transfers of words before this one do, whichever matrix is in work.
         busy: Out(1). Results are still to come.
         adds: Out(1). They go to the residual stream.
-        token, largest: Out. The last matrix's largest result's element, and that result.
+        tokens, largest: Out. The last matrix's largest result's element, and that result, of each
+            sequence.
         saturated: Out(1). A result was clamped in this cycle.
         error: Out(1). A result of a page that could not be read was taken.
     """
@@ -87,10 +90,11 @@ class ResultGather(wiring.Component):
     old: Signal
     old_value: Signal
     written: Signal
+    words_written: Signal
     busy: Signal
     adds: Signal
-    token: Signal
-    largest: Signal
+    tokens: data.View
+    largest: data.View
     saturated: Signal
     error: Signal
 
@@ -99,28 +103,31 @@ class ResultGather(wiring.Component):
         assert decoder is not None
         self._config, self._decoder = config, decoder
         bits = config.vector.word_bits
-        transfers = decoder.transfers
+        transfers, every = decoder.transfers, decoder.sequences
         super().__init__(
             {
                 "jobs": In(stream.Signature(GatherJob(config))),
                 "results": In(stream.Signature(ChannelResult(config))),
                 "words": Out(
-                    stream.Signature(ElementWrite(decoder.words, bits), always_ready=True)
+                    stream.Signature(ElementWrite(every * decoder.words, bits), always_ready=True)
                 ),
                 "partials": Out(
                     stream.Signature(
-                        ElementWrite(decoder.partials, config.compute.accumulator_bits),
+                        ElementWrite(every * decoder.partials, config.compute.accumulator_bits),
                         always_ready=True,
                     )
                 ),
-                "sums": Out(stream.Signature(ElementWrite(decoder.width, bits), always_ready=True)),
-                "old": Out(range(decoder.width)),
+                "sums": Out(
+                    stream.Signature(ElementWrite(every * decoder.width, bits), always_ready=True)
+                ),
+                "old": Out(range(every * decoder.width)),
                 "old_value": In(bits),
                 "written": Out(range(transfers + 1)),
+                "words_written": Out(range(transfers + 1)),
                 "busy": Out(1),
                 "adds": Out(1),
-                "token": Out(TOKEN_BITS),
-                "largest": Out(signed(config.compute.accumulator_bits)),
+                "tokens": Out(data.ArrayLayout(TOKEN_BITS, every)),
+                "largest": Out(data.ArrayLayout(signed(config.compute.accumulator_bits), every)),
                 "saturated": Out(1),
                 "error": Out(1),
             }
@@ -133,26 +140,31 @@ class ResultGather(wiring.Component):
         row_bits = config.compute.row_bits
         job = Signal(GatherJob(config))
         result = self.results.payload
-        taken = Signal()
+        taken, ends = Signal(), Signal()
+        sequence = Signal(range(self._decoder.sequences))
+        last = sequence == self._decoder.sequences - 1
         element = Signal(row_bits + ceil_log2(channels) + 1)
         open_channels = Signal(channels)
         in_flight = Signal(range(self.latency + 1))
         m.d.comb += [
-            self.results.ready.eq(open_channels.any()),
-            taken.eq(self.results.valid & self.results.ready),
+            self.results.ready.eq(open_channels.any() & last),
+            taken.eq(self.results.valid & open_channels.any()),
+            ends.eq(taken & last),
             element.eq(result.row * channels + result.channel),
             self.busy.eq(open_channels.any() | (in_flight != 0)),
             self.jobs.ready.eq(~self.busy),
             self.adds.eq(job.target == Target.RESIDUAL),
-            self.error.eq(taken & result.error),
+            self.error.eq(ends & result.error),
         ]
+        with m.If(taken):
+            m.d.sync += sequence.eq(Mux(last, 0, sequence + 1))
         begins = Signal()
         m.d.comb += begins.eq(self.jobs.valid & self.jobs.ready)
         with m.If(begins):
             m.d.sync += job.eq(self.jobs.payload)
-        self._count(m, job, begins, taken, open_channels)
-        self._write(m, job, taken, element, in_flight)
-        self._largest(m, job, begins, taken, element)
+        self._count(m, job, begins, ends, open_channels)
+        self._write(m, job, taken, element, sequence, in_flight)
+        self._largest(m, job, begins, taken, element, sequence)
         return m
 
     def _count(self, m: Module, job, begins, taken, open_channels) -> None:
@@ -189,25 +201,41 @@ class ResultGather(wiring.Component):
         m.d.comb += [
             every.eq((elements + lanes - 1) // lanes),
             self.written.eq(job.first + Mux(self.busy, behind[1] * channels // lanes, every)),
+            # A matrix begins when the one before is written.
+            self.words_written.eq(
+                Mux(job.target == Target.WORDS, self.written, self._decoder.transfers)
+            ),
         ]
 
-    def _write(self, m: Module, job, taken, element, in_flight) -> None:
+    def _write(self, m: Module, job, taken, element, sequence, in_flight) -> None:
         """Rounded to words, or added to the residual stream."""
-        config, result = self._config, self.results.payload
+        config, decoder, result = self._config, self._decoder, self.results.payload
         rounder, adder = AccumulatorWords(config), ResidualAdd(config)
         m.submodules.rounder, m.submodules.adder = Gated(rounder), Gated(adder)
-        m.d.comb += self.old.eq(element)
         looked, kept = Signal(), Signal()
-        value, kept_value = Signal.like(result.value), Signal.like(result.value)
+        given = Signal(signed(config.compute.accumulator_bits))
+        value, kept_value = Signal.like(given), Signal.like(given)
         keeps = job.target == Target.PARTIAL
         places = [Signal.like(element, name=f"place_{stage}") for stage in range(self.latency)]
+        whose = [Signal.like(sequence, name=f"whose_{stage}") for stage in range(self.latency)]
+
+        def place(element, room: int, sequence=whose[1]) -> Value:
+            bits = exact_log2(room)
+            return Cat((element | Const(0, bits))[:bits], sequence)
+
+        m.d.comb += [
+            given.eq(result.values[sequence]),
+            self.old.eq(place(element, decoder.width, sequence)),
+        ]
         m.d.sync += [
             looked.eq(taken & (job.target != Target.TOKEN)),
-            value.eq(result.value),
+            value.eq(given),
             kept.eq(looked & keeps),
             kept_value.eq(value),
             places[0].eq(element),
             places[1].eq(places[0]),
+            whose[0].eq(sequence),
+            whose[1].eq(whose[0]),
         ]
         written = rounder.o.valid | adder.o.valid | kept
         moves = taken & (job.target != Target.TOKEN)
@@ -221,31 +249,33 @@ class ResultGather(wiring.Component):
             adder.i.payload.residual[0].eq(self.old_value.as_signed()),
             adder.o.ready.eq(1),
             self.words.valid.eq(rounder.o.valid),
-            self.words.payload.element.eq(places[1] + job.first * self._decoder.lanes),
+            self.words.payload.element.eq(
+                place(places[1] + job.first * decoder.lanes, decoder.words)
+            ),
             self.words.payload.value.eq(rounder.o.payload.values[0]),
             self.partials.valid.eq(kept),
-            self.partials.payload.element.eq(places[1]),
+            self.partials.payload.element.eq(place(places[1], decoder.partials)),
             self.partials.payload.value.eq(kept_value),
             self.sums.valid.eq(adder.o.valid),
-            self.sums.payload.element.eq(places[1]),
+            self.sums.payload.element.eq(place(places[1], decoder.width)),
             self.sums.payload.value.eq(adder.o.payload.values[0]),
             self.saturated.eq(
-                (taken & result.saturated)
+                (taken & result.saturated.bit_select(sequence, 1))
                 | (rounder.o.valid & rounder.o.payload.saturated[0])
                 | (adder.o.valid & adder.o.payload.saturated[0])
             ),
         ]
 
-    def _largest(self, m: Module, job, begins, taken, element) -> None:
+    def _largest(self, m: Module, job, begins, taken, element, sequence) -> None:
         """The largest so far and its element."""
-        result = self.results.payload
-        largest = self.largest
-        some = Signal()
-        better = Signal()
-        m.d.comb += better.eq(
-            ~some | (result.value > largest) | ((result.value == largest) & (element < self.token))
-        )
-        with m.If(begins):
-            m.d.sync += some.eq(0)
-        with m.Elif(taken & (job.target == Target.TOKEN) & better):
-            m.d.sync += [some.eq(1), largest.eq(result.value), self.token.eq(element)]
+        of_token = taken & (job.target == Target.TOKEN)
+        for each, token in enumerate(self.tokens):
+            value, largest = self.results.payload.values[each], self.largest[each]
+            some, better = Signal(name=f"some_{each}"), Signal(name=f"better_{each}")
+            m.d.comb += better.eq(
+                ~some | (value > largest) | ((value == largest) & (element < token))
+            )
+            with m.If(begins):
+                m.d.sync += some.eq(0)
+            with m.Elif(of_token & (sequence == each) & better):
+                m.d.sync += [some.eq(1), largest.eq(value), token.eq(element)]

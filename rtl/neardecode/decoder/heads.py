@@ -301,16 +301,20 @@ class HeadRows(wiring.Component):
 class HeadsDone(wiring.Component):
     """Gives what the heads of all vaults attended to their places among the activations.
 
+    Heads of the next sequence come behind a vault's last of one.
+
     Parameters:
         config: A configuration with a decoder, of slices that attend.
 
     Members:
-        begin: In(1). The next blocks are of each vault's first head.
+        begin: In(1). The next blocks are of each vault's first head, of the first sequence.
+        heads: In(8). KV heads of a sequence, constant until the next ``begin``.
         attended: In(stream of `AttendedBlock`), a vault each.
         blocks: Out(stream of `PlacedBlock`). Always taken.
     """
 
     begin: Signal
+    heads: Signal
     attended: Sequence
     blocks: stream.Interface
 
@@ -321,6 +325,7 @@ class HeadsDone(wiring.Component):
         super().__init__(
             {
                 "begin": In(1),
+                "heads": In(8),
                 "attended": In(stream.Signature(AttendedBlock(config))).array(self._vaults),
                 "blocks": Out(stream.Signature(PlacedBlock(config), always_ready=True)),
             }
@@ -332,23 +337,34 @@ class HeadsDone(wiring.Component):
         compute = self._config.compute
         parts = compute.head_elements // BLOCK_ELEMENTS
         m.submodules.turn = turn = RoundRobin(self._vaults)
-        # Where the first query head of each vault's next KV head begins.
-        firsts = [
-            Signal.like(self.blocks.payload.place, name=f"first_{vault}")
-            for vault in range(self._vaults)
-        ]
         m.d.comb += [turn.advance.eq(1), self.blocks.valid.eq(turn.requests.any())]
-        for vault, (given, first) in enumerate(zip(self.attended, firsts, strict=True)):
-            block = given.payload
+        placed = self.blocks.payload
+        for vault, given in enumerate(self.attended):
+            # The vault's next KV head, and where its first query head begins.
+            head = Signal(8, name=f"head_{vault}")
+            first = Signal.like(placed.place, name=f"first_{vault}")
+            sequence = Signal.like(placed.sequence, name=f"sequence_{vault}")
+            begins, block = vault * compute.vectors * parts, given.payload
             m.d.comb += [turn.requests[vault].eq(given.valid), given.ready.eq(turn.grants[vault])]
             with m.If(turn.grants[vault]):
                 m.d.comb += [
-                    self.blocks.payload.place.eq(first + block.head * parts + block.part),
-                    self.blocks.payload.block.eq(block.block),
+                    placed.place.eq(first + block.head * parts + block.part),
+                    placed.sequence.eq(sequence),
+                    placed.block.eq(block.block),
                 ]
             ends = (block.head == compute.vectors - 1) & (block.part == parts - 1)
             with m.If(self.begin):
-                m.d.sync += first.eq(vault * compute.vectors * parts)
+                m.d.sync += [head.eq(vault), first.eq(begins), sequence.eq(0)]
             with m.Elif(given.valid & given.ready & ends):
-                m.d.sync += first.eq(first + self._vaults * compute.vectors * parts)
+                with m.If(head + self._vaults < self.heads):
+                    m.d.sync += [
+                        head.eq(head + self._vaults),
+                        first.eq(first + self._vaults * compute.vectors * parts),
+                    ]
+                with m.Else():
+                    m.d.sync += [
+                        head.eq(vault),
+                        first.eq(begins),
+                        sequence.eq(sequence + 1),
+                    ]
         return m

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import exact_log2
+from amaranth.utils import ceil_log2
 
 __all__ = ["LaneMemory"]
 
@@ -16,8 +16,8 @@ class LaneMemory(wiring.Component):
 
     Parameters:
         bits: Of a word.
-        words: How many, a power of two.
-        lanes: Words of a transfer, a power of two of at most ``words``.
+        words: How many, whole transfers.
+        lanes: Words of a transfer.
 
     Members:
         read: In. A transfer.
@@ -38,7 +38,7 @@ class LaneMemory(wiring.Component):
     def __init__(self, bits: int, words: int, lanes: int):
         self._transfers = words // lanes
         self._shape = data.ArrayLayout(bits, lanes)
-        address = exact_log2(self._transfers)
+        address = ceil_log2(self._transfers)
         super().__init__(
             {
                 "read": In(address),

@@ -62,8 +62,11 @@ class PromptToken(data.StructLayout):
 
     Fields:
         token: Its id.
-        first: A sequence begins with it, at position 0.
+        first: A sequence begins with it, at position 0; of several all do with the first one's.
         last: The prompt's last: the decoder goes on by itself.
+
+    Of several sequences each position takes a token of every one whose prompt has not ended, in
+    their order.
     """
 
     def __init__(self):
@@ -76,19 +79,20 @@ class ChannelResult(data.StructLayout):
     Fields:
         channel: Which.
         row: Of the channel's rows.
-        value: The accumulator.
-        saturated: A term was clamped.
+        values: The accumulators, a sequence each.
+        saturated: A term of a sequence's was clamped.
         error: A page could not be read.
     """
 
     def __init__(self, config: Config):
-        compute = config.compute
+        compute, decoder = config.compute, config.decoder
+        assert decoder is not None
         super().__init__(
             {
                 "channel": unsigned(ceil_log2(config.flash.channels)),
                 "row": unsigned(compute.row_bits),
-                "value": signed(compute.accumulator_bits),
-                "saturated": 1,
+                "values": data.ArrayLayout(signed(compute.accumulator_bits), decoder.sequences),
+                "saturated": unsigned(decoder.sequences),
                 "error": 1,
             }
         )

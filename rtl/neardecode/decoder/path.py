@@ -1,6 +1,6 @@
 """The vector unit: words out of a memory, through one engine, to blocks."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -25,6 +25,7 @@ class PathJob(data.StructLayout):
 
     Fields:
         operation: NORM, KEYS, VALUES, QUERIES or GATE.
+        sequence: Whose words.
         first, count: Transfers; at least one.
         fraction_bits: Of a norm's weights.
         epsilon: A norm's.
@@ -37,6 +38,7 @@ class PathJob(data.StructLayout):
         super().__init__(
             {
                 "operation": 4,
+                "sequence": unsigned(ceil_log2(decoder.sequences)),
                 "first": unsigned(ceil_log2(transfers)),
                 "count": unsigned(ceil_log2(transfers + 1)),
                 "fraction_bits": 5,
@@ -50,7 +52,8 @@ class VectorPath(wiring.Component):
 
     NORM reads the residual stream twice, once for its root and once to be multiplied; the others
     read results, as soon as they are written. Keys and queries are turned pair by pair by the
-    sines and cosines of the position, which are kept here.
+    sines and cosines of the position, which are kept here; so are a norm's weights, for the
+    sequences behind the first.
 
     Rate: ``lanes`` words a cycle, half as many results of GATE. Latency: from a block's last words
     to the block, of engine and quantiser.
@@ -61,10 +64,11 @@ class VectorPath(wiring.Component):
     Members:
         jobs: In(stream of `PathJob`). Taken when the last one's blocks have left.
         residual_read, words_read: Out. The transfer that is read.
+        sequence: Out. Of which sequence, and whose blocks leave.
         read: Out(1). It is.
         residual, words: In(``lanes`` words). What was read, a cycle later, until the next read.
         written: In. Transfers of results before this one are there.
-        weights: In(stream of `table_words`). Norms', row after row.
+        weights: In(stream of `table_words`). Norms', row after row, once for all sequences.
         turns: In(stream of `table_words`). Cosine and sine of each pair in turn; those for keys,
             then those for queries; taken at once.
         blocks: Out(stream of `ScaledBlock` of ``activation_bits``). Of NORM, GATE and QUERIES.
@@ -80,6 +84,7 @@ class VectorPath(wiring.Component):
     jobs: stream.Interface
     residual_read: Signal
     words_read: Signal
+    sequence: Signal
     read: Signal
     residual: data.View
     words: data.View
@@ -108,6 +113,7 @@ class VectorPath(wiring.Component):
                 "jobs": In(stream.Signature(PathJob(config))),
                 "residual_read": Out(range(decoder.width // lanes)),
                 "words_read": Out(range(decoder.words // lanes)),
+                "sequence": Out(range(decoder.sequences)),
                 "read": Out(1),
                 "residual": In(words),
                 "words": In(words),
@@ -138,6 +144,7 @@ class VectorPath(wiring.Component):
         # The reader.
         reading, second = Signal(), Signal()
         place, done = Signal.like(job.first), Signal.like(job.count)
+        held_place = Signal.like(place)
         held, held_second, held_last, ready = Signal(), Signal(), Signal(), Signal()
         turn, held_turn = (
             Signal(range(decoder.head_transfers)),
@@ -151,11 +158,13 @@ class VectorPath(wiring.Component):
             self.read.eq(reading & advance & (norm | (place < self.written))),
             self.residual_read.eq(place),
             self.words_read.eq(place),
+            self.sequence.eq(job.sequence),
             ends.eq(done + 1 == job.count),
         ]
         with m.If(advance):
             m.d.sync += [
                 held.eq(self.read),
+                held_place.eq(place),
                 held_second.eq(second),
                 held_turn.eq(turn),
                 held_last.eq(Mux(norm | gate, ends, ends_head)),
@@ -201,7 +210,7 @@ class VectorPath(wiring.Component):
         with m.Elif(leaves):
             m.d.sync += left.eq(left - 1)
 
-        self._norm(m, job, held & norm, held_second, held_last)
+        self._norm(m, job, held & norm, held_second, held_last, held_place)
         self._turn(m, kinds, held, held_turn, held_last)
         self._gate(m, held & gate, held_last)
         self._pack(m, kinds, held, held_last)
@@ -218,12 +227,13 @@ class VectorPath(wiring.Component):
         )
         return m
 
-    def _norm(self, m: Module, job, held, second, last) -> None:
+    def _norm(self, m: Module, job, held, second, last, place) -> None:
         config, lanes = self._config, self._decoder.lanes
         root = RootMeanSquare(config, lanes)
         normalise = Normalise(config, root.exponent_bits, lanes)
         m.submodules.root, m.submodules.normalise = Gated(root), Gated(normalise)
         self._normalise = normalise
+        weights, there, takes = self._weights(m, job, place)
         # A factor stands until its vector is taken.
         m.d.comb += [
             normalise.factors.valid.eq(root.o.valid),
@@ -232,21 +242,44 @@ class VectorPath(wiring.Component):
             root.epsilon.eq(job.epsilon),
             root.i.valid.eq(held & ~second),
             root.i.payload.last.eq(last),
-            normalise.i.valid.eq(held & second & self.weights.valid),
+            normalise.i.valid.eq(held & second & there),
             normalise.i.payload.fraction_bits.eq(job.fraction_bits),
             normalise.i.payload.last.eq(last),
-            self.lacks_weights.eq(held & second & ~self.weights.valid),
-            self.weights.ready.eq(held & second & normalise.i.ready),
+            self.lacks_weights.eq(held & second & ~there),
+            takes.eq(held & second & normalise.i.ready),
         ]
         for lane in range(lanes):
             value = self.residual[lane].as_signed()
             m.d.comb += [
                 root.i.payload.values[lane].eq(value),
                 normalise.i.payload.values[lane].eq(value),
-                normalise.i.payload.weights[lane].eq(self.weights.payload[lane]),
+                normalise.i.payload.weights[lane].eq(weights[lane]),
             ]
         self._root_ready = root.i.ready
-        self._normalise_ready = normalise.i.ready & self.weights.valid
+        self._normalise_ready = normalise.i.ready & there
+
+    def _weights(self, m: Module, job, place) -> tuple[data.View, Value, Signal]:
+        """A transfer of the norm's weights, whether it is there, and what says that it is used."""
+        decoder, takes = self._decoder, Signal()
+        if decoder.sequences == 1:
+            m.d.comb += self.weights.ready.eq(takes)
+            return self.weights.payload, self.weights.valid, takes
+        layout = table_words(self._config)
+        m.submodules.weights = kept = Memory(
+            shape=layout, depth=decoder.width // decoder.lanes, init=[]
+        )
+        write, read = kept.write_port(), kept.read_port(domain="comb")
+        first, weights = Signal(), Signal(layout)
+        m.d.comb += [
+            first.eq(job.sequence == 0),
+            self.weights.ready.eq(takes & first),
+            write.addr.eq(place),
+            write.data.eq(self.weights.payload),
+            write.en.eq(self.weights.valid & self.weights.ready),
+            read.addr.eq(place),
+            weights.eq(Mux(first, self.weights.payload.as_value(), read.data.as_value())),
+        ]
+        return weights, self.weights.valid | ~first, takes
 
     def _turn(self, m: Module, kinds, held, turn, last) -> None:
         config, decoder = self._config, self._decoder

@@ -1,6 +1,6 @@
 """Runs the program of each token, descriptor by descriptor."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
@@ -20,12 +20,15 @@ __all__ = ["Sequencer"]
 
 
 class Sequencer(wiring.Component):
-    """Reads tokens of a prompt, then those that it finds itself, and tells every unit what to do.
+    """Reads tokens of prompts, then those that it finds itself, and tells every unit what to do.
 
     A descriptor begins when the units it needs are free and ends when they have taken it, so that
     units work side by side: results are read as they come, activations sent as they are written.
     What one writes over is waited for: a matrix of words waits for those that read words, a norm
     for the last sums, whoever makes activations for those that are being sent.
+
+    Of several sequences all are at one position: each has a token of its prompt, or the one that it
+    found. What is not done for all at once is done for each in turn.
 
     Of chips that share the context token t's keys and values are chip ``t % chips``'s; a chip that
     holds none yet does not attend.
@@ -37,7 +40,7 @@ class Sequencer(wiring.Component):
         number: In. The chip's, from 0.
         prompt: In(stream of `PromptToken`).
         generate: In(16). Tokens to find for each prompt, at least 1.
-        tokens: Out(stream of token ids). Those found.
+        tokens: Out(stream of token ids). Those found, of a position in the order of the sequences.
         address: Out. The descriptor that shall be in ``descriptor`` in the next cycle.
         descriptor: In(`Descriptor`).
         rows: Out(stream of `TableRow`). Of embedding and turns.
@@ -47,10 +50,12 @@ class Sequencer(wiring.Component):
         sends, gathers, paths, attends: Out(streams of jobs).
         exchanges: Out(stream of jobs). Only of several chips.
         shares: Out(stream of jobs). Only of several that share the context.
-        sending, gathering, working, using_words, attending, exchanging: In(1). Their units are
-            busy.
+        sending, gathering, working, using_words, attending, exchanging, sharing: In(1). Their units
+            are busy.
         appended: In(1). All rows are in the vaults.
-        found: In. The largest result's token.
+        found: In. The largest results' tokens, a sequence each.
+        sequence: Out. Whose descriptor it is.
+        embeds: Out(1). Words of the embedding come next, from the first on.
         place: Out(`RowPlace`). Of the position, in a region of keys or values.
         rows_page, rows_stride: Out. As `HeadRows`.
         keys_begin, queries_begin: Out(1). Rows, or queries, of the first head come next.
@@ -84,8 +89,11 @@ class Sequencer(wiring.Component):
     using_words: Signal
     attending: Signal
     exchanging: Signal
+    sharing: Signal
     appended: Signal
-    found: Signal
+    found: data.View
+    sequence: Signal
+    embeds: Signal
     place: data.View
     rows_page: Signal
     rows_stride: Signal
@@ -105,7 +113,11 @@ class Sequencer(wiring.Component):
         self._config, self._decoder = config, decoder
         words = stream.Signature(table_words(config))
         address = exact_log2(stack.pages)
-        flags = ("sending", "gathering", "working", "using_words", "attending", "exchanging")
+        flags = (
+            *("sending", "gathering", "working", "using_words"),
+            *("attending", "exchanging", "sharing"),
+        )
+        self._sequences = decoder.sequences
         self._chips = config.context_chips
         exchanges = {"exchanges": Out(stream.Signature(ExchangeJob(config)))}
         shares = {"shares": Out(stream.Signature(ShareJob()))}
@@ -131,7 +143,9 @@ class Sequencer(wiring.Component):
                 "attends": Out(stream.Signature(AttendJob(config))),
                 **{name: In(1) for name in flags},
                 "appended": In(1),
-                "found": In(TOKEN_BITS),
+                "found": In(data.ArrayLayout(TOKEN_BITS, decoder.sequences)),
+                "sequence": Out(range(decoder.sequences)),
+                "embeds": Out(1),
                 "place": Out(RowPlace(config, address)),
                 "rows_page": Out(address),
                 "rows_stride": Out(16),
@@ -150,17 +164,30 @@ class Sequencer(wiring.Component):
         """A token, and the program for it."""
         m = Module()
         step = self.descriptor
-        token = Signal(PromptToken())
-        left = Signal(16)
+        sequences = range(self._sequences)
+        token = Array(Signal(PromptToken(), name=f"token_{each}") for each in sequences)
+        left = Array(Signal(16, name=f"left_{each}") for each in sequences)
+        own = Array(Signal(name=f"own_{each}") for each in sequences)
+        mine, last_sequence, every = Signal(), Signal(), Signal()
         here = Signal.like(self.address)
         row_beat = Signal(len(self.rows.payload.beat))
         taken = Signal.like(step.count)
         ends = Signal()
         lower = Signal(table_words(self._config))
         upper = Signal()
-        m.d.comb += self.address.eq(here)
+        m.d.comb += [
+            self.address.eq(here),
+            mine.eq(own[self.sequence]),
+            last_sequence.eq(self.sequence == self._sequences - 1),
+        ]
+
+        def turn() -> None:
+            m.d.sync += self.sequence.eq(Mux(last_sequence, 0, self.sequence + 1))
+
         # The chip whose token it is, and how many this chip has, this one among them.
         self._turn, self._before = Signal(range(self._chips)), Signal(self._config.compute.row_bits)
+        # From the first sequence's keys or values to this one's.
+        self._pages = Signal.like(self.rows_page)
         self._owns, self._rows = Signal(), Signal(self._config.compute.row_bits + 1)
         m.d.comb += [
             self._owns.eq((self._turn == self.number) | (self._chips == 1)),
@@ -169,22 +196,33 @@ class Sequencer(wiring.Component):
         with m.FSM():
             with m.State("Idle"):
                 m.d.comb += [
-                    self.idle.eq(1),
-                    self.prompt.ready.eq(1),
+                    self.idle.eq(~mine),
+                    self.prompt.ready.eq(~mine),
                 ]
-                with m.If(self.prompt.valid):
-                    m.d.sync += [token.eq(self.prompt.payload), here.eq(0), left.eq(self.generate)]
-                    with m.If(self.prompt.payload.first):
+                with m.If(self.prompt.valid & ~mine):
+                    m.d.sync += [
+                        token[self.sequence].eq(self.prompt.payload),
+                        left[self.sequence].eq(self.generate),
+                    ]
+                    with m.If(self.prompt.payload.first & (self.sequence == 0)):
                         m.d.sync += [
                             *(self.position.eq(0), self.place.eq(0)),
                             *(self._turn.eq(0), self._before.eq(0)),
                         ]
-                    m.next = "Fetch"
+                with m.If(self.prompt.valid | mine):
+                    turn()
+                    with m.If(last_sequence):
+                        m.d.sync += here.eq(0)
+                        m.next = "Fetch"
             with m.State("Fetch"):
                 m.next = "Do"
             with m.State("Do"), m.Switch(step.operation):
                 with m.Case(Operation.EMBED, Operation.TURNS):
-                    which = Mux(step.operation == Operation.EMBED, token.token, self.position)
+                    which = Mux(
+                        step.operation == Operation.EMBED,
+                        token[self.sequence].token,
+                        self.position,
+                    )
                     m.d.sync += [
                         row_beat.eq(Cat(step.beat, step.page) + which * step.stride),
                         taken.eq(0),
@@ -195,7 +233,7 @@ class Sequencer(wiring.Component):
                 with m.Default():
                     self._begin(m, step)
                     with m.If(self._begun):
-                        m.d.sync += here.eq(here + 1)
+                        self._step(m, step, here, last_sequence)
                         m.next = "Fetch"
             with m.State("Ask"):
                 m.d.comb += [
@@ -203,6 +241,7 @@ class Sequencer(wiring.Component):
                     self.rows.valid.eq(1),
                     self.rows.payload.beat.eq(row_beat),
                     self.rows.payload.transfers.eq(step.count),
+                    self.embeds.eq(1),
                 ]
                 with m.If(self.rows.ready):
                     m.next = "Take"
@@ -227,36 +266,64 @@ class Sequencer(wiring.Component):
                 with m.If(self.words.valid & self.words.ready):
                     m.d.sync += taken.eq(taken + 1)
                     with m.If(ends):
-                        m.d.sync += here.eq(here + 1)
+                        self._step(m, step, here, last_sequence)
                         m.next = "Fetch"
             with m.State("Next"):
-                more = Signal()
+                more, last = Signal(), Signal()
+                now, of_now = token[self.sequence], left[self.sequence]
                 m.d.comb += [
-                    self.waits_host.eq(token.last & ~self.tokens.ready),
-                    more.eq(token.last & (left != 1)),
-                    self.tokens.valid.eq(token.last),
-                    self.tokens.payload.eq(self.found),
+                    last.eq(now.last),
+                    self.waits_host.eq(last & ~self.tokens.ready),
+                    more.eq(last & (of_now != 1)),
+                    self.tokens.valid.eq(last),
+                    self.tokens.payload.eq(self.found[self.sequence]),
                 ]
-                with m.If(~token.last | self.tokens.ready):
+                with m.If(~last | self.tokens.ready):
+                    turn()
                     m.d.sync += [
-                        self.position.eq(self.position + 1),
-                        token.token.eq(self.found),
-                        token.first.eq(0),
-                        left.eq(left - token.last),
-                        here.eq(0),
+                        now.token.eq(self.found[self.sequence]),
+                        of_now.eq(of_now - last),
+                        own[self.sequence].eq(more),
+                        every.eq(~last_sequence & more & (every | (self.sequence == 0))),
                     ]
-                    ends_turn = self._turn == self._chips - 1
-                    m.d.sync += [
-                        self._turn.eq(Mux(ends_turn, 0, self._turn + 1)),
-                        self._before.eq(self._before + ends_turn),
-                    ]
-                    with m.If(self._owns):
-                        self._next_place(m)
-                    with m.If(more):
-                        m.next = "Fetch"
-                    with m.Else():
-                        m.next = "Idle"
+                    with m.If(last_sequence):
+                        self._next_position(m)
+                        m.d.sync += here.eq(0)
+                        with m.If(more & (every | (self._sequences == 1))):
+                            m.next = "Fetch"
+                        with m.Else():
+                            m.next = "Idle"
         return m
+
+    def _step(self, m: Module, step, here, last_sequence) -> None:
+        """On to the next descriptor, or to the same of the next sequence."""
+        if self._sequences == 1:
+            m.d.sync += here.eq(here + 1)
+            return
+        operation = step.operation
+        attends = operation == Operation.ATTEND
+        serves_all = (operation == Operation.MATRIX) | (operation == Operation.TURNS) | attends
+        with m.If(serves_all | last_sequence):
+            m.d.sync += here.eq(here + 1)
+            with m.If(~attends):
+                m.d.sync += [self.sequence.eq(0), self._pages.eq(0)]
+        with m.Else():
+            m.d.sync += [
+                self.sequence.eq(self.sequence + 1),
+                self._pages.eq(self._pages + step.between),
+            ]
+            with m.If(operation == Operation.QUERIES):
+                m.d.sync += here.eq(here - 1)
+
+    def _next_position(self, m: Module) -> None:
+        ends_turn = self._turn == self._chips - 1
+        m.d.sync += [
+            self.position.eq(self.position + 1),
+            self._turn.eq(Mux(ends_turn, 0, self._turn + 1)),
+            self._before.eq(self._before + ends_turn),
+        ]
+        with m.If(self._owns):
+            self._next_place(m)
 
     def _next_place(self, m: Module) -> None:
         layout = self._config.kv_layout
@@ -306,7 +373,7 @@ class Sequencer(wiring.Component):
                 (matrix | exchange) & of_words & self.using_words,
                 (matrix | exchange) & of_sums & uses_residual,
                 (works | attends) & self.working,
-                attends & (~self.appended | self.attending),
+                attends & (~self.appended | self.attending | self.sharing),
             ).any()
         )
         m.d.comb += [
@@ -315,7 +382,7 @@ class Sequencer(wiring.Component):
             self.gathers.valid.eq(free & is_[Operation.MATRIX]),
             self.paths.valid.eq(free & works & ~skips),
             self.attends.valid.eq(free & attends & ~empty),
-            self.attends_begin.eq(free & attends),
+            self.attends_begin.eq(free & attends & (self.sequence == 0)),
             self.clear.eq(free & makes),
             self.keys_begin.eq(free & (is_[Operation.KEYS] | is_[Operation.VALUES]) & ~skips),
             self.queries_begin.eq(free & is_[Operation.QUERIES] & ~skips),
@@ -327,11 +394,12 @@ class Sequencer(wiring.Component):
             gather.extra.eq(step.extra),
             gather.first.eq(step.first),
             path.operation.eq(operation),
+            path.sequence.eq(self.sequence),
             path.first.eq(step.first),
             path.count.eq(step.count),
             path.fraction_bits.eq(step.fraction_bits),
             path.epsilon.eq(step.epsilon),
-            attend.page.eq(step.page),
+            attend.page.eq(step.page + self._pages),
             attend.stride.eq(step.stride),
             attend.heads.eq(step.count),
             attend.rows.eq(self._rows),
@@ -341,6 +409,7 @@ class Sequencer(wiring.Component):
             m.d.comb += [
                 self.exchanges.valid.eq(free & exchange),
                 shared.target.eq(step.target),
+                shared.sequence.eq(self.sequence),
                 shared.gathers.eq(step.gathers),
                 shared.first.eq(step.first),
                 shared.count.eq(step.count),
@@ -353,4 +422,7 @@ class Sequencer(wiring.Component):
                 share.empty.eq(empty),
             ]
         with m.If(self.keys_begin):
-            m.d.sync += [self.rows_page.eq(step.page), self.rows_stride.eq(step.stride)]
+            m.d.sync += [
+                self.rows_page.eq(step.page + self._pages),
+                self.rows_stride.eq(step.stride),
+            ]

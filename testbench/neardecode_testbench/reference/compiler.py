@@ -156,13 +156,16 @@ def compile_model(
     keys = kv_heads * shape.head_size
     queries = keys * decoder.group
     channels = _Channels(config)
+    # A sequence's heads behind another's.
+    of_vault = -(-kv_heads // stack.vaults)
     kv_map = KvMap(
         config.kv_layout,
         shape.head_size,
-        -(-kv_heads // stack.vaults),
+        decoder.sequences * of_vault,
         -(-context // config.context_chips),
     )
     region = kv_map.region_pages
+    between = {"between": kv_map.base(0, of_vault, False)} if decoder.sequences > 1 else {}
     vault_pages = kv_map.base(shape.layers, 0, False)
     tables = _Tables(config, vault_pages)
 
@@ -198,7 +201,7 @@ def compile_model(
                 )
             first += rows
         page = kv_map.base(number, 0, False)
-        row = {"stride": region, "count": keys // lanes}
+        row = {"stride": region, "count": keys // lanes} | between
         program += [
             {"operation": Operation.KEYS, "page": page, "first": 0} | row,
             {"operation": Operation.VALUES, "page": page + region, "first": keys // lanes} | row,
@@ -212,7 +215,8 @@ def compile_model(
                 "operation": Operation.QUERIES,
                 "first": 2 * keys // lanes,
                 "count": queries // lanes,
-            },
+            }
+            | between,
             *share.exchanged(
                 channels.matrix(share.columns(layer.attention_output), f"{name} attention output")
                 | {"block": share.first_attended(layer.attention_output.blocks)},

@@ -26,26 +26,29 @@ __all__ = ["TokenDecode", "TokenRun", "TokenStep"]
 
 @dataclass
 class TokenStep:
-    """One token that went through the model.
+    """A token of each sequence that went through the model.
 
     Attributes:
-        token: What was read.
-        found: The token that follows.
-        cycles: From where it was given, or the token before was found, to that.
+        tokens: What was read.
+        found: The tokens that follow.
+        cycles: From where they were given to where the last of those was found.
     """
 
-    token: int
-    found: int
+    tokens: list[int]
+    found: list[int]
     cycles: int
 
 
 @dataclass(frozen=True)
 class _Expected:
-    """What is added to the residual stream by layer, the token that follows, and the state then."""
+    """What is added to each residual stream by layer, the tokens that follow, and the states then.
+
+    A layer's values are (sequences, width).
+    """
 
     layers: list[np.ndarray]
-    token: int
-    state: IntegerState
+    tokens: list[int]
+    states: list[IntegerState]
 
 
 @dataclass
@@ -53,20 +56,20 @@ class TokenRun:
     """What came of a decode.
 
     Attributes:
-        tokens: The generated ids.
-        steps: Every token that was read.
+        tokens: The generated ids, of each sequence.
+        steps: Every position that was read.
         values_compared: Sums of the residual stream, each compared, and tokens.
         mismatches: Those that were not the integer reference's.
         first_mismatch: Where the first of them was.
         cycles: Of all steps.
-        bound: Cycles a token in which its weights cross the buses of the channels.
+        bound: Cycles a step in which the weights cross the buses of the channels.
         activation_blocks: Blocks of activations that a token sends to every channel.
         flags: What the chip says at the end: clamped values, pages that could not be read.
         blocks: For each block its busy cycles and its stalls by cause.
         events: For each block its events.
     """
 
-    tokens: list[int]
+    tokens: list[list[int]]
     steps: list[TokenStep] = field(default_factory=list)
     values_compared: int = 0
     mismatches: int = 0
@@ -81,22 +84,22 @@ class TokenRun:
 
 @dataclass
 class TokenDecode:
-    """Decodes a prompt greedily; nothing but ids crosses the edge of the chip.
+    """Decodes prompts greedily, side by side; nothing but ids crosses the edge of the chip.
 
     Attributes:
         config: The board's configuration.
         source: The model; loaded where the scenario runs.
-        prompt: Token ids.
-        count: Most tokens to generate.
-        stops: Tokens that end the text.
-        context: Tokens to make room for.
-        limit: Most cycles of a token.
-        on_token: Called after each token that was read, with how many were.
+        prompts: Token ids of each of the decoder's sequences.
+        count: Most tokens to generate, of each.
+        stops: Tokens that end a text.
+        context: Tokens to make room for, of each.
+        limit: Most cycles of a step.
+        on_token: Called after each step, with how many there were.
     """
 
     config: Config
     source: ModelSource
-    prompt: list[int]
+    prompts: list[list[int]]
     count: int
     stops: frozenset[int] = frozenset()
     context: int = 64
@@ -113,16 +116,21 @@ class TokenDecode:
         ]
         decoder = config.decoder
         assert decoder is not None
+        if len(self.prompts) != decoder.sequences:
+            raise ValueError(f"{len(self.prompts)} prompts for {decoder.sequences} sequences")
         attending = config.attending(decoder.group, decoder.head_elements)
         split = ContextSplit(config.context_chips)
         self._reference = IntegerDecoder(shape, weights, config.compute, attending.vector, split)
         self._storages = token_memories(config, self._images)
         self._load(step)
         beats = max(image.weight_beats for image in self._images)
-        run = TokenRun([], bound=beats / config.flash.channels / config.utilisation_bound)
+        run = TokenRun(
+            [[] for _ in self.prompts],
+            bound=beats / config.flash.channels / config.utilisation_bound,
+        )
         run.activation_blocks = sum(image.activation_blocks for image in self._images)
         with ThreadPoolExecutor(1) as ahead:
-            self._decode(step, run, ahead, IntegerState(shape))
+            self._decode(step, run, ahead, [IntegerState(shape) for _ in self.prompts])
         # Only here: memories serve no reads in the cycle of a probe.
         flags = ["saturated", "error", "violated"]
         run.flags = step(Probe({"counting": 0}, flags)).outputs
@@ -141,70 +149,80 @@ class TokenDecode:
         step(Play([Source("program", writes)], limit=100 + 2 * len(writes)))
 
     def _decode(
-        self, step: Step, run: TokenRun, ahead: ThreadPoolExecutor, state: IntegerState
+        self, step: Step, run: TokenRun, ahead: ThreadPoolExecutor, states: list[IntegerState]
     ) -> None:
-        """Token after token; the reference reads the next one while the hardware reads one."""
+        """Step after step; the reference reads the next tokens while the hardware reads these."""
 
-        def submit(token: int, state: IntegerState) -> Future[_Expected]:
-            return ahead.submit(self._expect, token, state)
+        def submit(tokens: list[int], states: list[IntegerState]) -> Future[_Expected]:
+            return ahead.submit(self._expect, tokens, states)
 
-        fed = list(self.prompt)
-        coming = submit(fed[0], state)
-        while len(run.tokens) < self.count:
-            token, last = fed.pop(0), not fed
+        fed = [list(prompt) for prompt in self.prompts]
+        going = set(range(len(fed)))
+        given = [left.pop(0) for left in fed]
+        coming = submit(given, states)
+        while going:
             expected = coming.result()
-            follows = expected.token if last else fed[0]
-            ends = last and len(run.tokens) + 1 == self.count
+            follows = [
+                left[0] if left else token for left, token in zip(fed, expected.tokens, strict=True)
+            ]
+            ends = all(not fed[each] and len(run.tokens[each]) + 1 == self.count for each in going)
             if not ends:
-                coming = submit(follows, expected.state)
-            found = self._token(step, run, expected, token)
-            if not last:
-                continue
-            if found in self.stops:
-                break
-            run.tokens.append(found)
-            fed = [found]
-            if found != follows and not ends:
-                coming = submit(found, expected.state)
+                coming = submit(follows, expected.states)
+            found = self._position(step, run, expected, given)
+            for each in [each for each in going if not fed[each]]:
+                if found[each] not in self.stops:
+                    run.tokens[each].append(found[each])
+                if found[each] in self.stops or len(run.tokens[each]) == self.count:
+                    going.remove(each)
+            given = [left.pop(0) if left else token for left, token in zip(fed, found, strict=True)]
+            if given != follows and not ends:
+                coming = submit(given, expected.states)
 
-    def _token(self, step: Step, run: TokenRun, expected: _Expected, token: int) -> int:
-        """One token through the hardware, against the reference."""
+    def _position(
+        self, step: Step, run: TokenRun, expected: _Expected, tokens: list[int]
+    ) -> list[int]:
+        """A token of each sequence through the hardware, against the reference."""
         pack = Packer(PromptToken()).pack
-        position = expected.state.positions - 1
-        prompt = pack({"token": token, "first": position == 0, "last": True})
+        position = expected.states[0].positions - 1
+        prompt = [pack({"token": token, "first": position == 0, "last": True}) for token in tokens]
         outcome = step(
             Play(
-                sources=[Source("prompt", [prompt])],
-                sinks=[*self._sums(expected.layers), Sink("tokens", 1, [expected.token])],
+                sources=[Source("prompt", prompt)],
+                sinks=[
+                    *self._sums(expected.layers),
+                    Sink("tokens", len(tokens), expected.tokens),
+                ],
                 storages=self._storages,
                 levels={"counting": 1, "running": 1, "generate": 1},
                 limit=self.limit,
             )
         )
-        found = outcome.sinks["tokens"].payloads[0]
-        run.values_compared += self.config.chips * sum(map(len, expected.layers)) + 1
+        found = outcome.sinks["tokens"].payloads
+        run.values_compared += self.config.chips * sum(layer.size for layer in expected.layers)
+        run.values_compared += len(tokens)
         for name, log in outcome.sinks.items():
             run.mismatches += len(log.mismatches)
             if log.mismatches and run.first_mismatch is None:
                 run.first_mismatch = f"{name} {log.mismatches[0]} of position {position}"
-        found_step = TokenStep(token, found, outcome.cycles)
         run.cycles += outcome.cycles
-        run.steps.append(found_step)
+        run.steps.append(TokenStep(tokens, found, outcome.cycles))
         if self.on_token is not None:
             self.on_token(len(run.steps))
         return found
 
     def _sums(self, expected: list[np.ndarray]) -> list[Sink]:
-        """What is written to the residual stream of every chip."""
+        """What is written to the residual streams of every chip."""
         decoder, bits = self.config.decoder, self.config.vector.word_bits
         assert decoder is not None
-        words = [[int(value) & (1 << bits) - 1 for value in layer] for layer in expected]
+        # (sequences, width) integers without a sign.
+        words = [(layer & (1 << bits) - 1).tolist() for layer in expected]
         if self.config.chips == 1:
-            element = Packer(ElementWrite(decoder.width, bits))
+            element = Packer(ElementWrite(decoder.sequences * decoder.width, bits))
             sums = [
-                element.pack({"element": place, "value": value})
+                element.pack({"element": sequence * decoder.width + place, "value": value})
                 for layer in words
-                for place, value in enumerate(layer)
+                for sequence, values in enumerate(layer)
+                for place, value in enumerate(values)
             ]
             return [Sink("sums", len(sums), sums, keys=element.mask("element"))]
         transfer = Packer(TransferWrite(self.config, decoder.width))
@@ -213,25 +231,35 @@ class TokenDecode:
             transfer.pack(
                 {
                     "transfer": first // lanes,
-                    "values": layer[first : first + lanes],
+                    "values": values[first : first + lanes],
                 }
             )
             for layer in words
-            for first in range(0, len(layer), lanes)
+            for values in layer
+            for first in range(0, len(values), lanes)
         ]
         return [
             Sink(f"exchanged__{chip}", len(transfers), transfers)
             for chip in range(self.config.chips)
         ]
 
-    def _expect(self, token: int, state: IntegerState) -> _Expected:
-        """What a token must give; the state is left as it was."""
+    def _expect(self, tokens: list[int], states: list[IntegerState]) -> _Expected:
+        """What tokens must give, one a sequence; the states are left as they were."""
+        each = [
+            self._alone(token, deepcopy(state)) for token, state in zip(tokens, states, strict=True)
+        ]
+        layers, found, after = zip(*each, strict=True)
+        return _Expected(
+            [np.stack(parts) for parts in zip(*layers, strict=True)], [*found], [*after]
+        )
+
+    def _alone(self, token: int, state: IntegerState) -> tuple[list[np.ndarray], int, IntegerState]:
+        """One sequence's: values by layer, the token that follows, and the state then."""
         layers: list[np.ndarray] = []
-        state = deepcopy(state)
 
         def note(layer: int, name: str, value) -> None:
             if layer >= 0 and name in ("attention_residual", "residual"):
-                layers.append(value[0])
+                layers.append(np.asarray(value[0], np.int64))
 
         normed = self._reference.forward([token], state, note)
-        return _Expected(layers, int(self._reference.logits(normed, state).argmax()), state)
+        return layers, int(self._reference.logits(normed, state).argmax()), state
