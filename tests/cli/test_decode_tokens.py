@@ -17,6 +17,32 @@ def test_the_command_says_that_the_host_computed_nothing(neardecode, tmp_path):
     assert found["positions"] == 5
 
 
+def test_prompts_are_decoded_side_by_side(neardecode, tmp_path):
+    """The simulator is that of `tests/decoder/test_sequences.py`."""
+    file = tmp_path / "run.json"
+    prompts = ("Hel", "Th", "Once ")
+    result = neardecode(
+        *("decode", "--config", "decoder-tiny", "--backend", "native"),
+        *(part for prompt in prompts for part in ("--prompt", prompt)),
+        *("--tokens", "2", "--json", file),
+    )
+    assert result.status == 0, result.err
+    found = json.loads(file.read_text())
+    assert [each["prompt"] for each in found["sequences"]] == list(prompts)
+    assert all(len(each["tokens"]) == 2 for each in found["sequences"])
+    assert found["tokens"] == found["sequences"][0]["tokens"]
+    assert found["mismatches"] == 0
+    assert found["positions"] == len("Once ") + 1
+    assert 3 * found["cycles_a_token"] * found["positions"] == found["cycles"]
+
+
+def test_more_prompts_than_a_decoder_has_room_for_are_refused(neardecode):
+    result = neardecode("decode", "--config", "decoder-tiny", *(("--prompt", "a") * 9))
+    assert result.status != 0
+    assert "--prompt: 9 side by side: " in result.err
+    assert result.err.count("\n") == 1
+
+
 def test_a_model_that_the_hardware_is_too_small_for_is_one_line(neardecode):
     result = neardecode(
         *("decode", "--config", "decoder-tiny", "--backend", "native"),

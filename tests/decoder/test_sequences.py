@@ -1,8 +1,9 @@
-"""Several sequences side by side: each is decoded as if it were alone, and weights are read once."""
+"""Several sequences side by side: each decoded as if it were alone, and weights read once."""
 
 import pytest
 
 from neardecode.config import PRESETS, Config
+from neardecode_testbench.cli.decode_tokens import side_by_side
 from neardecode_testbench.devices.token_board import TokenBoard
 from neardecode_testbench.drive.backends import simulate
 from neardecode_testbench.drive.design import Design
@@ -17,30 +18,15 @@ PROMPTS = [[72, 101, 108], [84, 104], [79, 110, 99, 101, 32]]
 COUNT = 4
 
 
-def side_by_side(sequences, **changes):
-    """The smallest decoder for so many sequences."""
-    tables = TINY.model_dump()
-    return Config.model_validate(
-        {
-            **tables,
-            "compute": {**tables["compute"], "vectors": sequences},
-            "fabric": {**tables["fabric"], "payload_bits": 512},
-            "decoder": {**tables["decoder"], "sequences": sequences},
-            **changes,
-        }
-    )
-
-
-# Five KV heads and sequences in three vaults would leave some without a head; two of each do not.
-CONFIGS = {
-    "one chip": side_by_side(3),
-    "two chips": side_by_side(
-        2,
-        chips=2,
-        flash={**TINY.flash.model_dump(), "channels": 1},
-        stack={**TINY.stack.model_dump(), "vaults": 1},
-    ),
-}
+PAIR = Config.model_validate(
+    {
+        **TINY.model_dump(),
+        "chips": 2,
+        "flash": {**TINY.flash.model_dump(), "channels": 1},
+        "stack": {**TINY.stack.model_dump(), "vaults": 1},
+    }
+)
+CONFIGS = {"one chip": side_by_side(TINY, 3), "two chips": side_by_side(PAIR, 2)}
 
 
 @pytest.fixture(scope="module", params=CONFIGS.values(), ids=CONFIGS)

@@ -17,7 +17,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from neardecode.config import Config, load
 from neardecode_testbench.cli.app import app
-from neardecode_testbench.cli.decode_tokens import print_tokens, run_tokens, token_results
+from neardecode_testbench.cli.decode_tokens import (
+    print_tokens,
+    run_tokens,
+    side_by_side,
+    texts,
+    token_results,
+)
 from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.cli.output import JsonOption, check_writable, console, write_json
 from neardecode_testbench.devices.board import Board
@@ -35,6 +41,7 @@ from neardecode_testbench.scenarios.decode import DecodeRun, DecodeScenario
 from neardecode_testbench.scenarios.model import ModelSource
 
 RANDOM = "random"
+PROMPT = "The capital of France is"
 
 
 @app.command()
@@ -45,7 +52,10 @@ def decode(
     gguf: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Any Llama-architecture GGUF file.")
     ] = None,
-    prompt: Annotated[str, typer.Option(help="What to continue.")] = "The capital of France is",
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option(help=f"What to continue; again for more, side by side. Default: {PROMPT!r}."),
+    ] = None,
     tokens: Annotated[int, typer.Option(min=1, help="Most tokens to generate.")] = 8,
     config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="Configuration.")] = "demo",
     chips: Annotated[
@@ -87,6 +97,8 @@ def decode(
 
     `neardecode decode --config decoder-tiny --chips 2` (dealt to two chips)
 
+    `neardecode decode --config decoder-tiny --prompt Hel --prompt Onc` (weights read once for both)
+
     `neardecode decode --config tiny --backend amaranth` (no compiler needed)
     """
     settings = load(config)
@@ -114,17 +126,20 @@ def decode(
     if chips is not None:
         divide = shape.kv_heads % chips == 0
         settings = _joined(settings, chips, split or ("heads" if divide else "context"), config)
-    ids = tokenizer.encode(prompt)
-    if not ids:
+    prompts = prompt or [PROMPT]
+    ids = [tokenizer.encode(text) for text in prompts]
+    if not all(ids):
         raise InputError("--prompt holds no token")
     context = min(settings.decode.context, shape.context)
-    if len(ids) + tokens - 1 > context:
+    longest = max(map(len, ids))
+    if longest + tokens - 1 > context:
         raise InputError(
-            f"the prompt's {len(ids)} tokens and {tokens} to generate do not fit the context of"
+            f"the prompt's {longest} tokens and {tokens} to generate do not fit the context of"
             f" {context} tokens"
         )
 
     if settings.decoder is not None:
+        settings = side_by_side(settings, len(prompts))
         for option, given in (("--stalls", stalls), ("--trace", trace)):
             if given is not None:
                 raise InputError(f"{option}: not with a token decoder ({config})")
@@ -132,7 +147,7 @@ def decode(
         with _status("building the simulator", quiet):
             prepare(design, backend, waves=waves)
         begin = time.perf_counter()
-        with _progress(len(ids) + tokens - 1, "tokens", backend, quiet) as on_token:
+        with _progress(longest + tokens - 1, "tokens", backend, quiet) as on_token:
             decoded = run_tokens(
                 *(settings, design, source, ids, tokens, tokenizer.stops, context, backend),
                 on_token=on_token,
@@ -141,9 +156,7 @@ def decode(
                 wave_from=wave_from,
             )
         results = {
-            "prompt": prompt,
-            "text": tokenizer.decode([*ids, *decoded.tokens])[len(tokenizer.decode(ids)) :],
-            "tokens": decoded.tokens,
+            **texts(tokenizer, prompts, ids, decoded.tokens),
             "config": config,
             "model": str(gguf) if gguf else model or settings.decode.model,
             "backend": backend,
@@ -156,21 +169,24 @@ def decode(
             print_tokens(results)
         return
 
+    if len(prompts) > 1:
+        raise InputError(f"--prompt: one, without a token decoder ({config})")
+    (prompt_ids,) = ids
     # The reference first, on its own: nothing of the hardware goes into it.
     scorer = IntegerScorer(
         shape, settings.compute.activation_bits, accumulator=accumulator_format(settings)
     )
     with _status("decoding by the reference", quiet):
-        reference = generate(source.decoder(), scorer, ids, tokens, stops=tokenizer.stops)
+        reference = generate(source.decoder(), scorer, prompt_ids, tokens, stops=tokenizer.stops)
 
     scenario = DecodeScenario(
-        settings, source, ids, tokens, tokenizer.stops, context, stall_seed=stalls
+        settings, source, prompt_ids, tokens, tokenizer.stops, context, stall_seed=stalls
     )
     design = Design(Board, (settings,))
     with _status("building the simulator", quiet):
         prepare(design, backend, waves=waves)
     begin = time.perf_counter()
-    positions = len(ids) + max(len(reference) - (len(reference) == tokens), 0)
+    positions = longest + max(len(reference) - (len(reference) == tokens), 0)
     with _progress(positions * shape.layers, "layers", backend, quiet) as on_layer:
         run = simulate(
             design,
@@ -184,9 +200,7 @@ def decode(
 
     results = _results(settings, run)
     results = {
-        "prompt": prompt,
-        "text": tokenizer.decode([*ids, *run.tokens])[len(tokenizer.decode(ids)) :],
-        "tokens": run.tokens,
+        **texts(tokenizer, prompts, ids, [run.tokens]),
         "reference_tokens": reference,
         "config": config,
         "model": str(gguf) if gguf else model or settings.decode.model,

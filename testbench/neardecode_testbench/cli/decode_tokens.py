@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from pydantic import ValidationError
 from rich.markup import escape
 
 from neardecode.config import Config
@@ -12,20 +13,60 @@ from neardecode_testbench.cli.output import console
 from neardecode_testbench.drive.backends import Backend, simulate
 from neardecode_testbench.drive.design import Design
 from neardecode_testbench.reference.fits import CompileError
+from neardecode_testbench.reference.tokenizer import Tokenizer
 from neardecode_testbench.report.tables import blocks_table
 from neardecode_testbench.scenarios.model import ModelSource
 from neardecode_testbench.scenarios.token_decode import TokenDecode, TokenRun
 
-__all__ = ["print_tokens", "run_tokens", "token_results"]
+__all__ = ["print_tokens", "run_tokens", "side_by_side", "texts", "token_results"]
 
 RATIO_LIMIT = 1.0001
+
+
+def side_by_side(settings: Config, sequences: int) -> Config:
+    """The same decoder for so many sequences.
+
+    Raises:
+        InputError: if it cannot be built for as many.
+    """
+    tables = settings.model_dump()
+    if sequences == tables["decoder"]["sequences"]:
+        return settings
+    more = {"compute": {"vectors": sequences}, "decoder": {"sequences": sequences}}
+    need = settings.result_bits + (sequences - settings.compute.vectors) * (
+        settings.compute.accumulator_bits + 1
+    )
+    if need > settings.fabric.payload_bits:
+        more["fabric"] = {"payload_bits": 1 << (need - 1).bit_length()}
+    try:
+        return Config.model_validate(
+            {**tables, **{name: {**tables[name], **keys} for name, keys in more.items()}}
+        )
+    except ValidationError as error:
+        (first, *_) = error.errors()
+        raise InputError(f"--prompt: {sequences} side by side: {first['msg']}") from None
+
+
+def texts(
+    tokenizer: Tokenizer, prompts: list[str], ids: list[list[int]], found: list[list[int]]
+) -> dict[str, Any]:
+    """What was asked and found: of the first prompt, and where there are more, of each."""
+    each = [
+        {
+            "prompt": prompt,
+            "text": tokenizer.decode([*given, *tokens])[len(tokenizer.decode(given)) :],
+            "tokens": tokens,
+        }
+        for prompt, given, tokens in zip(prompts, ids, found, strict=True)
+    ]
+    return {**each[0], **({"sequences": each} if len(each) > 1 else {})}
 
 
 def run_tokens(
     settings: Config,
     design: Design,
     source: ModelSource,
-    ids: list[int],
+    ids: list[list[int]],
     count: int,
     stops: frozenset[int],
     context: int,
@@ -71,7 +112,8 @@ def token_results(settings: Config, run: TokenRun) -> dict[str, Any]:
         )
         for kind in ("flash", "slice")
     )
-    a_token = cycles / len(run.steps)
+    sequences = len(run.tokens)
+    a_token = cycles / len(run.steps) / sequences
     return {
         "host_arithmetic": False,
         "positions": len(run.steps),
@@ -80,9 +122,9 @@ def token_results(settings: Config, run: TokenRun) -> dict[str, Any]:
         "saturated": bool(run.flags["saturated"]),
         "cycles": cycles,
         "cycles_a_token": a_token,
-        "bound_a_token": run.bound,
+        "bound_a_token": run.bound / sequences,
         "activation_blocks_a_token": run.activation_blocks,
-        "ratio": run.bound / a_token,
+        "ratio": run.bound / sequences / a_token,
         "flash": {
             "utilisation": busy / (cycles * channels),
             "bound": settings.utilisation_bound,
@@ -97,9 +139,10 @@ def token_results(settings: Config, run: TokenRun) -> dict[str, Any]:
 def print_tokens(results: dict[str, Any]) -> None:
     """The run for eyes."""
     console.print()
-    console.print(
-        f"{escape(results['prompt'])}[bold]{escape(results['text'])}[/bold]", highlight=False
-    )
+    for each in results.get("sequences", [results]):
+        console.print(
+            f"{escape(each['prompt'])}[bold]{escape(each['text'])}[/bold]", highlight=False
+        )
     console.print()
     console.print(blocks_table(results["blocks"], results["cycles"]))
     flash = results["flash"]
