@@ -2,20 +2,22 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Array, Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from neardecode.config import Config
+from neardecode.config import Config, ProtectedLinkCause, ProtectedLinkEvent
 from neardecode.config.topology import Topology
 from neardecode.decoder.layouts import ChipProgramWrite
-from neardecode.fabric.reduction_tree import ReductionTree
+from neardecode.fabric.reduction_tree import ReductionTree, spanning_tree
 from neardecode.token_chip import TokenChip, token_counter_names
 
-__all__ = ["EACH", "TokenChips", "chip_topology", "system_counter_names"]
+__all__ = ["EACH", "LANES", "TokenChips", "chip_topology", "system_counter_names"]
 
 EACH = ("dies", "drams", "faulty", "doubled")
 """What every chip has at its edge, one after the other."""
+LANES = ("lanes_out", "lanes_in")
+"""What leads from one protected link's end to the other."""
 LANDING_TRANSFERS = 16
 
 
@@ -30,7 +32,24 @@ def system_counter_names(config: Config) -> tuple[str, ...]:
     names = token_counter_names(config)
     if config.chips == 1:
         return names
-    return tuple(f"chip{chip}_{name}" for chip in range(config.chips) for name in names)
+    chips = tuple(f"chip{chip}_{name}" for chip in range(config.chips) for name in names)
+    return (*chips, *_link_names(config))
+
+
+def _link_names(config: Config) -> list[str]:
+    """Of both ends of each protected link between chips, the one towards the root second."""
+    if config.fabric.chip_protection is None:
+        return []
+    return [
+        name
+        for child, parent in enumerate(spanning_tree(chip_topology(config.chips)))
+        if parent is not None
+        for end in (f"link{child}_up", f"link{child}_down")
+        for name in (
+            *(f"{end}.{cause.name.lower()}" for cause in ProtectedLinkCause),
+            *(f"{end}:{event.name.lower()}" for event in ProtectedLinkEvent),
+        )
+    ]
 
 
 class TokenChips(wiring.Component):
@@ -47,7 +66,8 @@ class TokenChips(wiring.Component):
         program: In(stream of `ChipProgramWrite`). Always taken.
         running, prompt, generate, tokens, position, idle: As `TokenChip`, of all chips at once.
         exchanged: Out(stream of `TransferWrite`), one a chip.
-        saturated, error: Out(1). Of any chip.
+        saturated, error: Out(1). Of any chip; a link that is beyond repair is an error.
+        lanes_out, lanes_in: Out(lanes), In(lanes). Only of protected links: as `ReductionTree`.
         dies, drams, faulty, doubled: As `TokenChip`, chip by chip.
         counting: In(1). Counters run.
         counter_address: In. Which counter; see `system_counter_names`.
@@ -64,6 +84,8 @@ class TokenChips(wiring.Component):
     exchanged: Sequence
     saturated: Signal
     error: Signal
+    lanes_out: Sequence
+    lanes_in: Sequence
     dies: Sequence
     drams: Sequence
     faulty: Sequence
@@ -85,7 +107,10 @@ class TokenChips(wiring.Component):
             lanes=decoder.lanes,
             link_latency=config.fabric.chip_link_latency,
             landing_words=LANDING_TRANSFERS,
+            protection=config.fabric.chip_protection,
         )
+        tree = self._tree.signature.members
+        protected = config.fabric.chip_protection is not None
         members = self._chips[0].signature.members
         counters = len(system_counter_names(config))
         super().__init__(
@@ -106,6 +131,7 @@ class TokenChips(wiring.Component):
                     for name in EACH
                 },
                 "counter_address": In(range(counters)),
+                **({name: tree[name] for name in LANES} if protected else {}),
             }
         )
 
@@ -161,7 +187,23 @@ class TokenChips(wiring.Component):
                         connect(m, one, flipped(edge))
                     else:
                         m.d.comb += edge.eq(one)
+        if config.fabric.chip_protection is not None:
+            self._links(m, tree, each * len(chips))
         return m
+
+    def _links(self, m: Module, tree: ReductionTree, first: int) -> None:
+        """Lanes to the edge, and counters behind those of the chips."""
+        counts = []
+        with m.If(tree.failed):
+            m.d.comb += self.error.eq(1)
+        for end, lanes in enumerate(self.lanes_out):
+            m.d.comb += [
+                lanes.eq(tree.lanes_out[end]),
+                tree.lanes_in[end].eq(self.lanes_in[end]),
+            ]
+            counts += [*tree.link_cycles[end], *tree.link_events[end]]
+        with m.If(self.counter_address >= first):
+            m.d.comb += self.counter_value.eq(Array(counts)[self.counter_address - first])
 
 
 def _one(member: wiring.Member) -> wiring.Member:

@@ -196,12 +196,13 @@ class Offered:
         return ""
 
 
-def test_pages_of_four_commands_are_asked_for_ahead():
-    stuck = play(MacSlice(CONFIG, ADDRESS_BITS), Offered(commands=6))
+@pytest.mark.parametrize("ahead", [2, 4, 5])
+def test_pages_of_so_many_commands_are_asked_for_ahead(ahead):
+    config = configuration(commands_ahead=ahead)
+    stuck = play(MacSlice(config, ADDRESS_BITS), Offered(commands=6))
     # Two pages a command.
-    assert "commands gave 4 of 6; activations gave 0 of 0" in stuck
-    assert "requests took 8 of 1000" in stuck
-    assert MacSlice.commands_ahead == 4
+    assert f"commands gave {ahead} of 6; activations gave 0 of 0" in stuck
+    assert f"requests took {2 * ahead} of 1000" in stuck
 
 
 def test_two_vectors_are_held():

@@ -3,6 +3,7 @@
 import pytest
 
 from neardecode.config import PRESETS, Config
+from neardecode_testbench.devices.link_channel import ChannelFaults
 from neardecode_testbench.devices.token_board import TokenBoard
 from neardecode_testbench.drive.backends import simulate
 from neardecode_testbench.drive.design import Design
@@ -12,6 +13,9 @@ from neardecode_testbench.scenarios.token_decode import TokenDecode
 TINY = PRESETS["decoder-tiny"]
 PROMPT = [72, 101, 108]
 TR_NS = 125.0
+CAUSES = ("exchange", "attention")
+# Both ends of what joins the second chip to the first.
+LINK = ("link1_up", "link1_down")
 
 
 def decoded(*, prefetch: int, ambient_c: float):
@@ -19,7 +23,7 @@ def decoded(*, prefetch: int, ambient_c: float):
     config = Config.model_validate(
         {
             **TINY.model_dump(),
-            "compute": {**TINY.compute.model_dump(), "rows": 512},
+            "compute": {**TINY.compute.model_dump(), "rows": 512, "commands_ahead": 8},
             "flash": {
                 **TINY.flash.model_dump(),
                 "channels": 1,
@@ -73,3 +77,70 @@ def test_every_value_stays_right(far_ahead, short_and_hot):
         assert not run.flags["error"]
         assert not run.flags["violated"]
     assert far_ahead.tokens == short_and_hot.tokens
+
+
+def joined(**levels):
+    """Two chips whose protected links lose and change frames."""
+    tables = TINY.model_dump()
+    config = Config.model_validate(
+        {
+            **tables,
+            "chips": 2,
+            "flash": {**tables["flash"], "channels": 1},
+            "stack": {**tables["stack"], "vaults": 1},
+            "fabric": {**tables["fabric"], "chip_link_latency": 4, "chip_links": "protected"},
+        }
+    )
+    scenario = TokenDecode(config, ModelSource(), [PROMPT], 4, limit=80_000, levels=levels)
+    return simulate(Design(TokenBoard, (config,)), scenario, "native")
+
+
+@pytest.fixture(scope="module")
+def sound():
+    return joined()
+
+
+@pytest.fixture(scope="module")
+def losing():
+    """Both ways of the link fall silent for 400 cycles now and then, and bits flip."""
+    return joined(
+        **{
+            f"link_faults__{end}__{name}": value
+            for end in range(2)
+            for name, value in (
+                ("outage_rate", ChannelFaults.event_steps(1 / 3000)),
+                ("outage_cycles", 400),
+                ("burst_rate", ChannelFaults.event_steps(1 / 500)),
+                ("burst_cycles", 2),
+            )
+        }
+    )
+
+
+def test_a_link_that_is_lost_for_a_while_delays_and_loses_nothing(sound, losing):
+    for run in (sound, losing):
+        assert run.mismatches == 0
+        assert run.flags == {"saturated": 0, "error": 0, "violated": 0}
+    assert losing.tokens == sound.tokens
+    assert losing.cycles > sound.cycles + 400
+    replays = [
+        sum(events["replays"] for block, events in run.events.items() if block in LINK)
+        for run in (sound, losing)
+    ]
+    assert replays[0] == 0
+    assert replays[1] > 0
+
+
+def test_what_a_lost_link_costs_is_waited_for_in_exchanges_and_by_heads(sound, losing):
+    for chip in range(2):
+        waits = [
+            sum(run.blocks[f"chip{chip}_decoder"]["stalls"][cause] for cause in CAUSES)
+            for run in (sound, losing)
+        ]
+        assert waits[1] - waits[0] > 0.9 * (losing.cycles - sound.cycles)
+
+
+def test_every_cycle_of_a_link_has_one_cause(losing):
+    for end in LINK:
+        link = losing.blocks[end]
+        assert link["busy"] + sum(link["stalls"].values()) == losing.cycles

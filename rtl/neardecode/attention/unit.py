@@ -147,8 +147,8 @@ class AttentionUnit(wiring.Component):
         layout = data.StructLayout(
             {"last": compute.row_bits, "opens": 1, "closes": 1, "tag": TAG_BITS}
         )
-        m.submodules.scored = scored = StreamFIFO(layout, 2 * MacSlice.commands_ahead)
-        m.submodules.loads = loads = StreamFIFO(1, 2 * MacSlice.commands_ahead)
+        m.submodules.scored = scored = StreamFIFO(layout, 2 * compute.commands_ahead)
+        m.submodules.loads = loads = StreamFIFO(1, 2 * compute.commands_ahead)
         connect(m, loads.o, queries.tiles)
         step, command = sequence.steps.payload, slice_.commands.payload
         known = Cat(softmax.rescales.valid for softmax in softmaxes).all()

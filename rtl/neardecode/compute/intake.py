@@ -55,9 +55,6 @@ class CommandIntake(wiring.Component):
         The others: Out. What the beat is, as `RowWalk`.
     """
 
-    commands_ahead = 4
-    """Commands whose pages may be asked for before the first of them is done."""
-
     commands: stream.Interface
     selections: stream.Interface
     requests: stream.Interface
@@ -121,7 +118,7 @@ class CommandIntake(wiring.Component):
         m = Module()
         config, lanes, walk = self._config, self._lanes, self._walk
         given, command = self.commands.payload, self.command
-        m.submodules.waiting = waiting = StreamFIFO(command.shape(), self.commands_ahead)
+        m.submodules.waiting = waiting = StreamFIFO(command.shape(), config.commands_ahead)
         m.submodules.asking = asking = RowRequests(config, lanes, self._address_bits)
         m.submodules.walk = walk
         accepted = self.commands.valid & self.commands.ready

@@ -38,7 +38,7 @@ class MacSlice(wiring.Component):
     In `Mode.DOT` every row is multiplied by the command's vectors. In `Mode.ACCUMULATE` every row
     is multiplied by a probability a vector and added to the sums of its elements.
 
-    A command's pages are asked for ahead of their use, up to the pages of `commands_ahead`
+    A command's pages are asked for ahead of their use, up to the pages of ``commands_ahead``
     commands. Rows follow each other block by block and straddle beats and pages. A beat is taken
     in every cycle in which the memory offers one, the command's activations or the row's
     probabilities are there, no result waits, and neither the slice's clock nor the throttle takes
@@ -68,9 +68,6 @@ class MacSlice(wiring.Component):
         cycles: Out(counts by `SliceCause`).
         zero_blocks: Out(48). Blocks of rows whose elements are all zero, or that were left out.
     """
-
-    commands_ahead = CommandIntake.commands_ahead
-    """Commands whose pages may be asked for before the first of them is done."""
 
     commands: stream.Interface
     activations: stream.Interface

@@ -33,6 +33,8 @@ class Compute(Section):
     """A command can name the pages that matter; the others are not read."""
     skip_zeros: bool = False
     """A command can name pages that leave out beats of zeros, and their time."""
+    commands_ahead: Annotated[int, Field(ge=2, le=64)] = 4
+    """Commands whose pages may be asked for before the first of them is done."""
     clock_divider: Literal[1, 2, 4] = 1
     """The slice moves in one of so many cycles."""
     near_memory: bool = True

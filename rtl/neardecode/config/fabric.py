@@ -1,9 +1,10 @@
 """Parameters of routers and links."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from neardecode.config.link import Protection
 from neardecode.config.section import Section
 
 __all__ = ["Fabric"]
@@ -25,6 +26,21 @@ class Fabric(Section):
 
     chip_link_latency: Annotated[int, Field(ge=0, le=4096)] = 32
     """Registers on a link between chips in each direction, in cycles."""
+
+    chip_links: Literal["plain", "protected"] = "plain"
+    """Links between chips: wires alone, or with checksum and replay."""
+
+    @property
+    def chip_protection(self) -> Protection | None:
+        """Links between chips that let a unit through in every cycle, if they are protected."""
+        if self.chip_links == "plain":
+            return None
+        link = Protection(latency=self.chip_link_latency)
+        return Protection(
+            latency=link.latency,
+            window=1 << (link.full_rate_window - 1).bit_length(),
+            buffer_units=link.full_rate_buffer,
+        )
 
     @property
     def classes(self) -> tuple[int, ...]:

@@ -117,6 +117,11 @@ class Config(Section):
                 f"compute.vectors must be decoder.sequences, {decoder.sequences},"
                 f" not {self.compute.vectors}"
             )
+        if not self.compute.head_elements and decoder.prefetch > self.compute.commands_ahead:
+            raise ValueError(
+                f"compute.commands_ahead must be at least decoder.prefetch, {decoder.prefetch},"
+                f" not {self.compute.commands_ahead}"
+            )
         if not self.compute.near_memory:
             raise ValueError("compute.near_memory must be true with a decoder, not False")
         if self.compute.skip_zeros:
@@ -155,6 +160,7 @@ class Config(Section):
             **tables["compute"],
             "formats": ("MXINT8",),
             "vectors": group,
+            "commands_ahead": 4,
             "head_elements": head_elements,
             "selection": False,
             "skip_zeros": False,

@@ -9,18 +9,19 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from neardecode.config import Config
 from neardecode.system import TokenSystem
 from neardecode.token_chip import TokenChip
-from neardecode.token_chips import TokenChips
+from neardecode.token_chips import LANES, TokenChips
 from neardecode_testbench.devices.dram import DramDies
+from neardecode_testbench.devices.link_channel import LinkChannel
 from neardecode_testbench.devices.nand import NandDies
 
 __all__ = ["TokenBoard"]
 
-DEVICES = ("dies", "drams", "faulty", "doubled")
-"""What of the chip leads to its memories."""
+DEVICES = ("dies", "drams", "faulty", "doubled", *LANES)
+"""What of the chip leads to its memories, and from one chip to another."""
 
 
 class TokenBoard(wiring.Component):
-    """One chip or several, and their memories, in which nothing goes wrong.
+    """One chip or several, and their memories, in which nothing goes wrong; on links it may.
 
     Parameters:
         config: A configuration with a decoder and a stack.
@@ -31,12 +32,15 @@ class TokenBoard(wiring.Component):
         What the chip has but for its memories: program, prompt, tokens, sums and others.
         storage: Out(`StoragePort`), one a flash channel, chip by chip.
         stored, stores: As the DRAM's ``reads`` and ``stores``, one a vault, chip by chip.
+        link_faults: In(`ChannelFaults`). Only of protected links between chips: on the lanes that
+            leave each end, in the order of the chips' ``lanes_out``.
         violated: Out(1). A timing of a DRAM was broken.
     """
 
     storage: Sequence
     stored: Sequence
     stores: Sequence
+    link_faults: Sequence
     violated: Signal
 
     def __init__(
@@ -58,6 +62,15 @@ class TokenBoard(wiring.Component):
             for name, member in self.chip.signature.members.items()
             if name not in DEVICES
         }
+        latency = config.fabric.chip_link_latency
+        self._links = [
+            LinkChannel(len(lanes), latency, seed)
+            for seed, lanes in enumerate(getattr(self.chip, "lanes_out", ()))
+        ]
+        links = {}
+        if self._links:
+            faults = self._links[0].signature.members["faults"]
+            links = {"link_faults": faults.array(len(self._links))}
         nand, dram = self._nands[0].signature.members, self._drams[0].signature.members
         super().__init__(
             {
@@ -65,6 +78,7 @@ class TokenBoard(wiring.Component):
                 "storage": nand["storage"].array(len(self._nands)),
                 "stored": dram["reads"].array(len(self._drams)),
                 "stores": dram["stores"].array(len(self._drams)),
+                **links,
                 "violated": Out(1),
             }
         )
@@ -95,6 +109,14 @@ class TokenBoard(wiring.Component):
             m.d.comb += [
                 dies.hot.eq(chip.doubled[index]),
                 dies.faulty.eq(chip.faulty[index]),
+            ]
+        for index, link in enumerate(self._links):
+            m.submodules[f"link{index}"] = link
+            connect(m, flipped(self.link_faults[index]), link.faults)
+            # Ends of a link are neighbours.
+            m.d.comb += [
+                link.i.eq(chip.lanes_out[index]),
+                chip.lanes_in[index ^ 1].eq(link.o),
             ]
         m.d.comb += self.violated.eq(Cat(dies.violated.any() for dies in self._drams).any())
         return m

@@ -95,6 +95,7 @@ class TokenDecode:
         context: Tokens to make room for, of each.
         limit: Most cycles of a step.
         on_token: Called after each step, with how many there were.
+        levels: Inputs of the board that are held, by port: faults of links between chips.
     """
 
     config: Config
@@ -105,6 +106,7 @@ class TokenDecode:
     context: int = 64
     limit: int = 4_000_000
     on_token: Callable[[int], None] | None = None
+    levels: dict[str, int] = field(default_factory=dict)
 
     def __call__(self, step: Step) -> TokenRun:
         """Runs on whatever simulator takes the steps."""
@@ -193,7 +195,7 @@ class TokenDecode:
                     Sink("tokens", len(tokens), expected.tokens),
                 ],
                 storages=self._storages,
-                levels={"counting": 1, "running": 1, "generate": 1},
+                levels={"counting": 1, "running": 1, "generate": 1, **self.levels},
                 limit=self.limit,
             )
         )

@@ -3,7 +3,7 @@
 A recurrence over the handshakes at the edge:
 
 - a command is taken once its offer stands, the last page of the one before it is asked for, and
-  the command `MacSlice.commands_ahead` before it is done; its pages are asked for from the next
+  the command `Compute.commands_ahead` before it is done; its pages are asked for from the next
   cycle on, one a cycle;
 - an activation block is taken unless two commands' vectors are held;
 - a beat is taken once its command is open and its vectors loaded or its row's probabilities
@@ -23,7 +23,6 @@ import numpy as np
 
 from neardecode.compute.lanes import Lanes
 from neardecode.compute.pace import THROTTLE_CYCLES
-from neardecode.compute.slice import MacSlice
 from neardecode.compute.sums import SumLanes
 from neardecode.config import Config, SliceCause
 from neardecode_testbench.drive.stimulus import Outcome
@@ -85,13 +84,13 @@ class SliceCycles:
             for number, stimulus in enumerate(stimuli)
         ]
 
-        commands, asked = [], []
+        commands, asked, ahead = [], [], self.config.compute.commands_ahead
         for number in range(len(stimuli)):
             ready = [offered["commands"][number]]
             if number:
                 ready.append(requests[first_page[number] - 1])
-            if number >= MacSlice.commands_ahead:
-                ready.append(finished[number - MacSlice.commands_ahead] + 1)
+            if number >= ahead:
+                ready.append(finished[number - ahead] + 1)
             commands.append(max(ready))
             free = taken["commands"][number] + 1
             for page in range(first_page[number], first_page[number + 1]):
