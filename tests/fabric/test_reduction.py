@@ -2,11 +2,16 @@
 
 import numpy as np
 import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import connect, flipped
 
+from neardecode.config import Protection
 from neardecode.config.topology import Topology
 from neardecode.fabric.reduction import ReductionNode
 from neardecode.fabric.reduction_tree import ReductionTree, depths, spanning_tree
 from neardecode_testbench.benches.amaranth_sim import play, play_after_reset
+from neardecode_testbench.drive.stimulus import Play
 from neardecode_testbench.scenarios.blocks.edge import CutOff, Held, Pacing
 from neardecode_testbench.scenarios.blocks.reduction import (
     Message,
@@ -44,6 +49,60 @@ def test_every_node_has_every_sum_in_the_cycle_that_is_due(shape, link_latency):
         all_reduce(nodes, 1, WIDTH - 4, 4),
     ]
     run(of, messages, link_latency)
+
+
+class OverLanes(wiring.Component):
+    """A tree over protected links whose lanes carry everything, some cycles later."""
+
+    def __init__(self, topology, latency):
+        protection = Protection(latency=latency, window=32, buffer_units=32)
+        self.tree = ReductionTree(topology, width=WIDTH, protection=protection)
+        self._latency = latency
+        members = dict(self.tree.signature.members)
+        lanes = ("lanes_out", "lanes_in", "failed", "link_cycles", "link_events")
+        super().__init__({name: of for name, of in members.items() if name not in lanes})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.tree = tree = self.tree
+        for name in self.signature.members:
+            inner, outer = getattr(tree, name), getattr(self, name)
+            if name == "counting":
+                m.d.comb += inner.eq(outer)
+            elif name == "cycles":
+                m.d.comb += [there.eq(here) for here, there in zip(inner, outer, strict=True)]
+            else:
+                for here, there in zip(inner, outer, strict=True):
+                    connect(m, here, flipped(there))
+        for end, lanes in enumerate(tree.lanes_out):
+            carried = lanes
+            for stage in range(self._latency):
+                delayed = Signal(len(lanes), name=f"lanes_{end}_{stage}")
+                m.d.sync += delayed.eq(carried)
+                carried = delayed
+            m.d.comb += tree.lanes_in[end ^ 1].eq(carried)
+        return m
+
+
+class Trained:
+    """A scenario that begins when links have heard of each other."""
+
+    def __init__(self, scenario):
+        self.recorder, self._scenario = scenario.recorder, scenario
+
+    def __call__(self, step):
+        step(Play([], [], trailing=20))
+        return self._scenario(step)
+
+
+@pytest.mark.parametrize("latency", [0, 3])
+@pytest.mark.parametrize("sizes", [(2,), (3, 2)])
+def test_over_protected_links_every_sum_comes_in_the_cycle_that_is_due(sizes, latency):
+    of = OverLanes(Topology(sizes, False), latency)
+    hop, nodes = of.tree.hop_cycles, len(of.tree.parents)
+    assert hop == latency + 8
+    messages = [all_reduce(nodes, 20, WIDTH - 4, 1), broadcast(nodes, 9, WIDTH, 2, source=0)]
+    play(of, Trained(Reductions(WIDTH, depths(of.tree.parents), hop - 1, messages)))
 
 
 @pytest.mark.parametrize("share", [0.2, 0.6])
