@@ -14,7 +14,8 @@ from neardecode.decoder.activations import ActivationStore
 from neardecode.decoder.chip_port import ChipPort, NetworkSignature
 from neardecode.decoder.exchange import Exchange, TransferWrite
 from neardecode.decoder.gather import ElementWrite, ResultGather
-from neardecode.decoder.heads import HeadCommands, HeadQueries, HeadRows, HeadsDone
+from neardecode.decoder.head_blocks import HeadQueries, HeadRows
+from neardecode.decoder.heads import HeadCommands, HeadsDone
 from neardecode.decoder.lane_memory import LaneMemory
 from neardecode.decoder.layouts import ChannelResult, Descriptor, ProgramWrite
 from neardecode.decoder.path import VectorPath

@@ -5,9 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
 
-from neardecode.attention.append import RowPlace
 from neardecode.config import Config, Operation, Target
 from neardecode.decoder.activations import SendJob
+from neardecode.decoder.context import Context
 from neardecode.decoder.exchange import ExchangeJob
 from neardecode.decoder.gather import GatherJob
 from neardecode.decoder.heads import AttendJob
@@ -30,8 +30,7 @@ class Sequencer(wiring.Component):
     Of several sequences all are at one position: each has a token of its prompt, or the one that it
     found. What is not done for all at once is done for each in turn.
 
-    Of chips that share the context token t's keys and values are chip ``t % chips``'s; a chip that
-    holds none yet does not attend.
+    Of chips that share the context one that holds no token yet does not attend.
 
     Parameters:
         config: A configuration with a decoder, of slices that attend.
@@ -56,12 +55,11 @@ class Sequencer(wiring.Component):
         found: In. The largest results' tokens, a sequence each.
         sequence: Out. Whose descriptor it is.
         embeds: Out(1). Words of the embedding come next, from the first on.
-        place: Out(`RowPlace`). Of the position, in a region of keys or values.
+        place, position: Out. As `Context`.
         rows_page, rows_stride: Out. As `HeadRows`.
         keys_begin, queries_begin: Out(1). Rows, or queries, of the first head come next.
         attends_begin: Out(1). What heads attended to comes next, from the first on.
         clear: Out(1). Activations are made anew.
-        position: Out. The token's.
         idle: Out(1). It waits for a prompt.
         reads_table: Out(1). It waits for a row of a table.
         waits_host: Out(1). A token is not taken.
@@ -118,7 +116,7 @@ class Sequencer(wiring.Component):
             *("attending", "exchanging", "sharing"),
         )
         self._sequences = decoder.sequences
-        self._chips = config.context_chips
+        self._context = Context(config)
         exchanges = {"exchanges": Out(stream.Signature(ExchangeJob(config)))}
         shares = {"shares": Out(stream.Signature(ShareJob()))}
         super().__init__(
@@ -146,14 +144,14 @@ class Sequencer(wiring.Component):
                 "found": In(data.ArrayLayout(TOKEN_BITS, decoder.sequences)),
                 "sequence": Out(range(decoder.sequences)),
                 "embeds": Out(1),
-                "place": Out(RowPlace(config, address)),
+                "place": self._context.signature.members["place"],
                 "rows_page": Out(address),
                 "rows_stride": Out(16),
                 "keys_begin": Out(1),
                 "queries_begin": Out(1),
                 "attends_begin": Out(1),
                 "clear": Out(1),
-                "position": Out(config.compute.row_bits),
+                "position": self._context.signature.members["position"],
                 "idle": Out(1),
                 "reads_table": Out(1),
                 "waits_host": Out(1),
@@ -184,14 +182,13 @@ class Sequencer(wiring.Component):
         def turn() -> None:
             m.d.sync += self.sequence.eq(Mux(last_sequence, 0, self.sequence + 1))
 
-        # The chip whose token it is, and how many this chip has, this one among them.
-        self._turn, self._before = Signal(range(self._chips)), Signal(self._config.compute.row_bits)
+        m.submodules.context = context = self._context
         # From the first sequence's keys or values to this one's.
         self._pages = Signal.like(self.rows_page)
-        self._owns, self._rows = Signal(), Signal(self._config.compute.row_bits + 1)
         m.d.comb += [
-            self._owns.eq((self._turn == self.number) | (self._chips == 1)),
-            self._rows.eq(self._before + ((self.number <= self._turn) | (self._chips == 1))),
+            context.number.eq(self.number),
+            self.position.eq(context.position),
+            self.place.eq(context.place),
         ]
         with m.FSM():
             with m.State("Idle"):
@@ -205,10 +202,7 @@ class Sequencer(wiring.Component):
                         left[self.sequence].eq(self.generate),
                     ]
                     with m.If(self.prompt.payload.first & (self.sequence == 0)):
-                        m.d.sync += [
-                            *(self.position.eq(0), self.place.eq(0)),
-                            *(self._turn.eq(0), self._before.eq(0)),
-                        ]
+                        m.d.comb += context.begin.eq(1)
                 with m.If(self.prompt.valid | mine):
                     turn()
                     with m.If(last_sequence):
@@ -287,7 +281,7 @@ class Sequencer(wiring.Component):
                         every.eq(~last_sequence & more & (every | (self.sequence == 0))),
                     ]
                     with m.If(last_sequence):
-                        self._next_position(m)
+                        m.d.comb += context.advance.eq(1)
                         m.d.sync += here.eq(0)
                         with m.If(more & (every | (self._sequences == 1))):
                             m.next = "Fetch"
@@ -315,27 +309,6 @@ class Sequencer(wiring.Component):
             with m.If(operation == Operation.QUERIES):
                 m.d.sync += here.eq(here - 1)
 
-    def _next_position(self, m: Module) -> None:
-        ends_turn = self._turn == self._chips - 1
-        m.d.sync += [
-            self.position.eq(self.position + 1),
-            self._turn.eq(Mux(ends_turn, 0, self._turn + 1)),
-            self._before.eq(self._before + ends_turn),
-        ]
-        with m.If(self._owns):
-            self._next_place(m)
-
-    def _next_place(self, m: Module) -> None:
-        layout = self._config.kv_layout
-        beats = self._decoder.head_elements // self._config.flash.beat_bytes
-        beats = max(1, beats)
-        # A row does not reach beyond two pages.
-        wraps = self.place.beat + beats >= layout.element_beats
-        m.d.sync += [
-            self.place.beat.eq(self.place.beat + beats - Mux(wraps, layout.element_beats, 0)),
-            self.place.page.eq(self.place.page + wraps),
-        ]
-
     def _begin(self, m: Module, step) -> None:
         """A job for each unit that a descriptor needs, all in one cycle."""
         operation = step.operation
@@ -358,8 +331,9 @@ class Sequencer(wiring.Component):
             for kind in (Operation.MATRIX, Operation.NORM, Operation.ATTEND, Operation.EXCHANGE)
         )
         # Of another chip's token, or without any token of its own.
-        empty = self._rows == 0
-        skips = ((is_[Operation.KEYS] | is_[Operation.VALUES]) & ~self._owns) | (
+        context = self._context
+        empty = context.rows == 0
+        skips = ((is_[Operation.KEYS] | is_[Operation.VALUES]) & ~context.owns) | (
             is_[Operation.QUERIES] & empty
         )
         of_words = step.target == Target.WORDS.value
@@ -402,7 +376,7 @@ class Sequencer(wiring.Component):
             attend.page.eq(step.page + self._pages),
             attend.stride.eq(step.stride),
             attend.heads.eq(step.count),
-            attend.rows.eq(self._rows),
+            attend.rows.eq(context.rows),
         ]
         if self._config.chips > 1:
             shared = self.exchanges.payload
@@ -414,7 +388,7 @@ class Sequencer(wiring.Component):
                 shared.first.eq(step.first),
                 shared.count.eq(step.count),
             ]
-        if self._chips > 1:
+        if self._config.context_chips > 1:
             share = self.shares.payload
             m.d.comb += [
                 self.shares.valid.eq(free & attends),

@@ -155,13 +155,15 @@ def decode(
                 wave_cycles=wave_cycles,
                 wave_from=wave_from,
             )
+        seconds = time.perf_counter() - begin
         results = {
             **texts(tokenizer, prompts, ids, decoded.tokens),
             "config": config,
             "model": str(gguf) if gguf else model or settings.decode.model,
             "backend": backend,
             "chips": settings.chips,
-            "seconds": round(time.perf_counter() - begin, 3),
+            "seconds": round(seconds, 3),
+            "seconds_a_token": seconds / len(decoded.steps) / len(prompts),
             **token_results(settings, decoded),
         }
         write_json(json, results)

@@ -154,6 +154,7 @@ def print_tokens(results: dict[str, Any]) -> None:
         f"values compared       {results['values_compared']:,}, mismatches"
         f" {results['mismatches']:,}",
         f"simulation            {results['seconds']:.1f} s on {results['backend']},"
+        f" {results['seconds_a_token']:.2f} s a token,"
         f" {results['cycles'] / results['seconds'] / 1000:,.0f} thousand cycles a second",
     ):
         console.print(line, highlight=False)
