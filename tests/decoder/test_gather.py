@@ -6,6 +6,7 @@ from amaranth.sim import Simulator
 
 from neardecode.config import PRESETS, Target
 from neardecode.decoder.gather import ResultGather
+from neardecode_testbench.cli.decode_tokens import side_by_side
 from neardecode_testbench.reference.arithmetic import add_residual, to_words
 
 CONFIG = PRESETS["decoder-tiny"]
@@ -66,12 +67,12 @@ def gathered(target, values, first=0, old=None, seed=1):
                 if context.get(stream.valid):
                     place = context.get(stream.payload.element)
                     assert (name, place) not in writes
-                    writes[name, place] = context.get(stream.payload.value)
+                    writes[name, place] = context.get(stream.payload.values[0])
                     stored[place - LANES * first] = True
             if old is not None:
                 place = context.get(gather.old)
                 await context.tick()
-                context.set(gather.old_value, int(old[place]) if place < len(old) else 0)
+                context.set(gather.old_values[0], int(old[place]) if place < len(old) else 0)
             else:
                 await context.tick()
 
@@ -119,6 +120,58 @@ def test_the_token_is_the_first_of_the_largest(seed):
     writes, token = gathered(Target.TOKEN, values, seed=seed)
     assert writes == {}
     assert token == int(values.argmax())
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_every_sequence_has_its_words_and_its_token(seed):
+    """All of a row's are written in one cycle."""
+    three = side_by_side(CONFIG, 3)
+    values = np.random.default_rng(seed).integers(-(1 << 40), 1 << 40, (3, 33))
+    vector, found = three.vector, {}
+    gather = ResultGather(three)
+    simulator = Simulator(gather)
+    simulator.add_clock(1e-9)
+
+    async def drive(context):
+        for target in (Target.WORDS, Target.TOKEN):
+            context.set(gather.jobs.payload.target, target)
+            context.set(gather.jobs.payload.rows, 33 // CHANNELS)
+            context.set(gather.jobs.payload.extra, 33 % CHANNELS)
+            context.set(gather.jobs.valid, 1)
+            await context.tick().until(gather.jobs.ready)
+            context.set(gather.jobs.valid, 0)
+            for element in range(33):
+                context.set(gather.results.payload.channel, element % CHANNELS)
+                context.set(gather.results.payload.row, element // CHANNELS)
+                for sequence in range(3):
+                    value = int(values[sequence, element])
+                    context.set(gather.results.payload.values[sequence], value)
+                context.set(gather.results.valid, 1)
+                assert context.get(gather.results.ready)
+                await context.tick()
+            context.set(gather.results.valid, 0)
+            while context.get(gather.busy):
+                await context.tick()
+        await context.tick()
+        assert [context.get(token) for token in gather.tokens] == values.argmax(1).tolist()
+
+    async def look(context):
+        async for _, _, valid, write in context.tick().sample(
+            gather.words.valid, gather.words.payload
+        ):
+            if valid:
+                found[write.element] = list(write["values"])
+
+    simulator.add_testbench(drive)
+    simulator.add_process(look)
+    simulator.run()
+    words = (
+        to_words(
+            values, three.compute.fraction_bits, vector.word_fraction_bits, vector.word_bits
+        ).values
+        & (1 << vector.word_bits) - 1
+    )
+    assert found == {element: words[:, element].tolist() for element in range(33)}
 
 
 def test_a_token_owes_nothing_to_the_matrix_before():

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -147,7 +147,7 @@ class TokenDecoder(wiring.Component):
                 "appended": In(1),
                 "sums": Out(
                     stream.Signature(
-                        ElementWrite(decoder.sequences * decoder.width, config.vector.word_bits)
+                        ElementWrite(decoder.width, config.vector.word_bits, decoder.sequences)
                     )
                 ),
                 "saturated": Out(1),
@@ -220,7 +220,7 @@ class TokenDecoder(wiring.Component):
         inside = exact_log2(lanes)
         m.submodules.exchange = exchange = Exchange(config)
         m.submodules.partials = partials = LaneMemory(
-            bits, decoder.sequences * decoder.partials, lanes
+            bits, decoder.partials, lanes, decoder.sequences
         )
         units = [exchange]
         if self._heads_shared is not None:
@@ -238,12 +238,17 @@ class TokenDecoder(wiring.Component):
             exchange.gathered.eq(gather.written),
             exchange.largest.eq(gather.largest[exchange.sequence]),
             exchange.element.eq(gather.tokens[exchange.sequence]),
-            partials.read.eq(Cat(exchange.read, exchange.sequence)),
+            partials.read.eq(exchange.read),
             partials.enable.eq(exchange.reads),
-            exchange.partials.eq(partials.values),
+            exchange.partials.eq(partials.values[exchange.sequence]),
             partials.write.eq(given.element >> inside),
             partials.mask.eq(Mux(gather.partials.valid, 1 << given.element[:inside], 0)),
-            *(partials.given[lane].eq(given.value) for lane in range(lanes)),
+            partials.into.eq(~0),
+            *(
+                partials.given[sequence][lane].eq(value)
+                for sequence, value in enumerate(given.values)
+                for lane in range(lanes)
+            ),
             self.exchanged.valid.eq(exchange.sums.valid),
             self.exchanged.payload.eq(exchange.sums.payload),
         ]
@@ -296,9 +301,9 @@ class TokenDecoder(wiring.Component):
         config, decoder = self._config, self._decoder
         lanes, bits = decoder.lanes, config.vector.word_bits
         inside = exact_log2(lanes)
-        every = decoder.sequences
-        m.submodules.residual = residual = LaneMemory(bits, every * decoder.width, lanes)
-        m.submodules.words = words = LaneMemory(bits, every * decoder.words, lanes)
+        sequences = range(decoder.sequences)
+        m.submodules.residual = residual = LaneMemory(bits, decoder.width, lanes, decoder.sequences)
+        m.submodules.words = words = LaneMemory(bits, decoder.words, lanes, decoder.sequences)
         # The embedding comes transfer by transfer, sums one by one.
         place = Signal(exact_log2(decoder.width // lanes))
         embedded, sums = sequencer.embedded, gather.sums
@@ -310,46 +315,42 @@ class TokenDecoder(wiring.Component):
         m.d.sync += looked.eq(gather.old[:inside])
         m.d.comb += [
             embedded.ready.eq(1),
-            residual.write.eq(
-                Mux(
-                    embedded.valid,
-                    Cat(place, sequencer.sequence),
-                    sums.payload.element >> inside,
-                )
-            ),
+            residual.write.eq(Mux(embedded.valid, place, sums.payload.element >> inside)),
+            residual.into.eq(Mux(embedded.valid, 1 << sequencer.sequence, ~0)),
             residual.mask.eq(
                 Mux(embedded.valid, ~0, Mux(sums.valid, 1 << sums.payload.element[:inside], 0))
             ),
             residual.read.eq(
-                Mux(
-                    gather.adds & gather.busy,
-                    gather.old >> inside,
-                    Cat(path.residual_read, path.sequence),
-                )
+                Mux(gather.adds & gather.busy, gather.old >> inside, path.residual_read)
             ),
             residual.enable.eq((gather.adds & gather.busy) | path.read),
-            path.residual.eq(residual.values),
-            gather.old_value.eq(residual.values.as_value().word_select(looked, bits)),
+            path.residual.eq(residual.values[path.sequence]),
+            *(
+                old.eq(residual.values[sequence].as_value().word_select(looked, bits))
+                for sequence, old in enumerate(gather.old_values)
+            ),
             words.write.eq(gather.words.payload.element >> inside),
             words.mask.eq(Mux(gather.words.valid, 1 << gather.words.payload.element[:inside], 0)),
-            words.read.eq(Cat(path.words_read, path.sequence)),
+            words.into.eq(~0),
+            words.read.eq(path.words_read),
             words.enable.eq(path.read),
-            path.words.eq(words.values),
+            path.words.eq(words.values[path.sequence]),
             path.written.eq(gather.words_written),
             self.sums.valid.eq(sums.valid),
             self.sums.payload.eq(sums.payload),
         ]
-        for lane in range(lanes):
-            m.d.comb += [
-                residual.given[lane].eq(
-                    Mux(
-                        embedded.valid,
-                        embedded.payload[lane].as_signed(),
-                        sums.payload.value.as_signed(),
-                    )
-                ),
-                words.given[lane].eq(gather.words.payload.value),
-            ]
+        for sequence in sequences:
+            for lane in range(lanes):
+                m.d.comb += [
+                    residual.given[sequence][lane].eq(
+                        Mux(
+                            embedded.valid,
+                            embedded.payload[lane].as_signed(),
+                            sums.payload.values[sequence].as_signed(),
+                        )
+                    ),
+                    words.given[sequence][lane].eq(gather.words.payload.values[sequence]),
+                ]
         if exchange is not None:
             self._exchanged(m, sequencer, residual, words, path, exchange)
 
@@ -360,24 +361,18 @@ class TokenDecoder(wiring.Component):
             m.d.sync += shared.eq(1)
         with m.Elif(sequencer.gathers.valid & (sequencer.gathers.payload.target == Target.WORDS)):
             m.d.sync += shared.eq(0)
-        m.d.comb += exchange.residual.eq(residual.values)
+        m.d.comb += exchange.residual.eq(residual.values[exchange.sequence])
         with m.If(shared):
             m.d.comb += path.written.eq(exchange.written)
         with m.If(exchange.residual_reads):
-            m.d.comb += [
-                residual.read.eq(Cat(exchange.residual_read, exchange.sequence)),
-                residual.enable.eq(1),
-            ]
-        for memory, writes, room in (
-            (residual, exchange.sums, self._decoder.width),
-            (words, exchange.words, self._decoder.words),
-        ):
-            transfer = writes.payload.transfer[: exact_log2(room // self._decoder.lanes)]
+            m.d.comb += [residual.read.eq(exchange.residual_read), residual.enable.eq(1)]
+        for memory, writes in ((residual, exchange.sums), (words, exchange.words)):
             with m.If(writes.valid):
                 m.d.comb += [
-                    memory.write.eq(Cat(transfer, exchange.sequence)),
+                    memory.write.eq(writes.payload.transfer),
                     memory.mask.eq(~0),
-                    memory.given.eq(writes.payload.values),
+                    memory.into.eq(1 << exchange.sequence),
+                    *(given.eq(writes.payload.values) for given in memory.given),
                 ]
 
     def _vaults(self, m: Module, sequencer, path, store) -> None:

@@ -1,9 +1,9 @@
 """Results of a matrix, from all channels, to where they go."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2, exact_log2
+from amaranth.utils import ceil_log2
 
 from neardecode.config import Config, Target
 from neardecode.decoder.layouts import TOKEN_BITS, ChannelResult
@@ -37,25 +37,30 @@ class GatherJob(data.StructLayout):
 
 
 class ElementWrite(data.StructLayout):
-    """A word and where it goes.
+    """A word of each sequence and where they go.
 
     Fields:
-        element: Its place.
-        value: A word's bits.
+        element: Their place.
+        values: The words' bits.
     """
 
-    def __init__(self, elements: int, bits: int):
-        super().__init__({"element": unsigned(ceil_log2(elements)), "value": unsigned(bits)})
+    def __init__(self, elements: int, bits: int, sequences: int):
+        super().__init__(
+            {
+                "element": unsigned(ceil_log2(elements)),
+                "values": data.ArrayLayout(bits, sequences),
+            }
+        )
 
 
 class ResultGather(wiring.Component):
     """Takes the results of one matrix after another.
 
-    Row r of channel c is element ``r * channels + c``. Elements of the next sequence lie behind all
-    that there is room for of one. Words and sums are written ``latency`` cycles after their result
-    was taken. Of equal largest results the first element wins.
+    Row r of channel c is element ``r * channels + c``, of every sequence. Words and sums are
+    written ``latency`` cycles after their result was taken. Of equal largest results the first
+    element wins.
 
-    Rate: a result in as many cycles as there are sequences.
+    Rate: a row's results a cycle.
 
     Parameters:
         config: A configuration with a decoder.
@@ -66,9 +71,9 @@ class ResultGather(wiring.Component):
         words: Out(stream of `ElementWrite`). Always taken.
         partials: Out(stream of `ElementWrite`). Results as they are; always taken.
         sums: Out(stream of `ElementWrite`). To the residual stream; always taken.
-        old: Out. The element of the residual stream whose value ``old_value`` shall be in the next
-            cycle.
-        old_value: In(word_bits).
+        old: Out. The element of the residual streams whose values ``old_values`` shall be in the
+            next cycle.
+        old_values: In(array of word_bits). A sequence each.
         written: Out. Of the matrix in work, the transfers before this one hold their results.
         words_written: Out. The transfers of words before this one do, whichever matrix is in work.
         busy: Out(1). Results are still to come.
@@ -88,7 +93,7 @@ class ResultGather(wiring.Component):
     partials: stream.Interface
     sums: stream.Interface
     old: Signal
-    old_value: Signal
+    old_values: data.View
     written: Signal
     words_written: Signal
     busy: Signal
@@ -104,30 +109,31 @@ class ResultGather(wiring.Component):
         self._config, self._decoder = config, decoder
         bits = config.vector.word_bits
         transfers, every = decoder.transfers, decoder.sequences
+        accumulator = config.compute.accumulator_bits
         super().__init__(
             {
                 "jobs": In(stream.Signature(GatherJob(config))),
                 "results": In(stream.Signature(ChannelResult(config))),
                 "words": Out(
-                    stream.Signature(ElementWrite(every * decoder.words, bits), always_ready=True)
+                    stream.Signature(ElementWrite(decoder.words, bits, every), always_ready=True)
                 ),
                 "partials": Out(
                     stream.Signature(
-                        ElementWrite(every * decoder.partials, config.compute.accumulator_bits),
+                        ElementWrite(decoder.partials, accumulator, every),
                         always_ready=True,
                     )
                 ),
                 "sums": Out(
-                    stream.Signature(ElementWrite(every * decoder.width, bits), always_ready=True)
+                    stream.Signature(ElementWrite(decoder.width, bits, every), always_ready=True)
                 ),
-                "old": Out(range(every * decoder.width)),
-                "old_value": In(bits),
+                "old": Out(range(decoder.width)),
+                "old_values": In(data.ArrayLayout(bits, every)),
                 "written": Out(range(transfers + 1)),
                 "words_written": Out(range(transfers + 1)),
                 "busy": Out(1),
                 "adds": Out(1),
                 "tokens": Out(data.ArrayLayout(TOKEN_BITS, every)),
-                "largest": Out(data.ArrayLayout(signed(config.compute.accumulator_bits), every)),
+                "largest": Out(data.ArrayLayout(signed(accumulator), every)),
                 "saturated": Out(1),
                 "error": Out(1),
             }
@@ -140,31 +146,26 @@ class ResultGather(wiring.Component):
         row_bits = config.compute.row_bits
         job = Signal(GatherJob(config))
         result = self.results.payload
-        taken, ends = Signal(), Signal()
-        sequence = Signal(range(self._decoder.sequences))
-        last = sequence == self._decoder.sequences - 1
+        taken = Signal()
         element = Signal(row_bits + ceil_log2(channels) + 1)
         open_channels = Signal(channels)
         in_flight = Signal(range(self.latency + 1))
         m.d.comb += [
-            self.results.ready.eq(open_channels.any() & last),
-            taken.eq(self.results.valid & open_channels.any()),
-            ends.eq(taken & last),
+            self.results.ready.eq(open_channels.any()),
+            taken.eq(self.results.valid & self.results.ready),
             element.eq(result.row * channels + result.channel),
             self.busy.eq(open_channels.any() | (in_flight != 0)),
             self.jobs.ready.eq(~self.busy),
             self.adds.eq(job.target == Target.RESIDUAL),
-            self.error.eq(ends & result.error),
+            self.error.eq(taken & result.error),
         ]
-        with m.If(taken):
-            m.d.sync += sequence.eq(Mux(last, 0, sequence + 1))
         begins = Signal()
         m.d.comb += begins.eq(self.jobs.valid & self.jobs.ready)
         with m.If(begins):
             m.d.sync += job.eq(self.jobs.payload)
-        self._count(m, job, begins, ends, open_channels)
-        self._write(m, job, taken, element, sequence, in_flight)
-        self._largest(m, job, begins, taken, element, sequence)
+        self._count(m, job, begins, taken, open_channels)
+        self._write(m, job, taken, element, in_flight)
+        self._largest(m, job, begins, taken, element)
         return m
 
     def _count(self, m: Module, job, begins, taken, open_channels) -> None:
@@ -207,66 +208,57 @@ class ResultGather(wiring.Component):
             ),
         ]
 
-    def _write(self, m: Module, job, taken, element, sequence, in_flight) -> None:
-        """Rounded to words, or added to the residual stream."""
-        config, decoder, result = self._config, self._decoder, self.results.payload
-        rounder, adder = AccumulatorWords(config), ResidualAdd(config)
-        m.submodules.rounder, m.submodules.adder = Gated(rounder), Gated(adder)
+    def _write(self, m: Module, job, taken, element, in_flight) -> None:
+        """Rounded to words, or added to the residual streams."""
+        config, result = self._config, self.results.payload
         looked, kept = Signal(), Signal()
-        given = Signal(signed(config.compute.accumulator_bits))
-        value, kept_value = Signal.like(given), Signal.like(given)
+        values, kept_values = Signal.like(result.values), Signal.like(result.values)
         keeps = job.target == Target.PARTIAL
         places = [Signal.like(element, name=f"place_{stage}") for stage in range(self.latency)]
-        whose = [Signal.like(sequence, name=f"whose_{stage}") for stage in range(self.latency)]
-
-        def place(element, room: int, sequence=whose[1]) -> Value:
-            bits = exact_log2(room)
-            return Cat((element | Const(0, bits))[:bits], sequence)
-
-        m.d.comb += [
-            given.eq(result.values[sequence]),
-            self.old.eq(place(element, decoder.width, sequence)),
-        ]
+        moves = taken & (job.target != Target.TOKEN)
         m.d.sync += [
-            looked.eq(taken & (job.target != Target.TOKEN)),
-            value.eq(given),
+            looked.eq(moves),
+            values.eq(result.values),
             kept.eq(looked & keeps),
-            kept_value.eq(value),
+            kept_values.eq(values),
             places[0].eq(element),
             places[1].eq(places[0]),
-            whose[0].eq(sequence),
-            whose[1].eq(whose[0]),
         ]
-        written = rounder.o.valid | adder.o.valid | kept
-        moves = taken & (job.target != Target.TOKEN)
-        m.d.sync += in_flight.eq(in_flight + moves - written)
         m.d.comb += [
-            rounder.i.valid.eq(looked & ~self.adds & ~keeps),
-            rounder.i.payload.values[0].eq(value),
-            rounder.o.ready.eq(1),
-            adder.i.valid.eq(looked & self.adds),
-            adder.i.payload.accumulators[0].eq(value),
-            adder.i.payload.residual[0].eq(self.old_value.as_signed()),
-            adder.o.ready.eq(1),
-            self.words.valid.eq(rounder.o.valid),
-            self.words.payload.element.eq(
-                place(places[1] + job.first * decoder.lanes, decoder.words)
-            ),
-            self.words.payload.value.eq(rounder.o.payload.values[0]),
+            self.old.eq(element),
+            self.words.payload.element.eq(places[1] + job.first * self._decoder.lanes),
             self.partials.valid.eq(kept),
-            self.partials.payload.element.eq(place(places[1], decoder.partials)),
-            self.partials.payload.value.eq(kept_value),
-            self.sums.valid.eq(adder.o.valid),
-            self.sums.payload.element.eq(place(places[1], decoder.width)),
-            self.sums.payload.value.eq(adder.o.payload.values[0]),
-            self.saturated.eq(
-                (taken & result.saturated.bit_select(sequence, 1))
-                | (rounder.o.valid & rounder.o.payload.saturated[0])
-                | (adder.o.valid & adder.o.payload.saturated[0])
-            ),
+            self.partials.payload.element.eq(places[1]),
+            self.partials.payload.values.eq(kept_values),
+            self.sums.payload.element.eq(places[1]),
         ]
+        clamped = [taken & result.saturated.any()]
+        for each, value in enumerate(values):
+            rounder, adder = AccumulatorWords(config), ResidualAdd(config)
+            m.submodules[f"rounder_{each}"] = Gated(rounder)
+            m.submodules[f"adder_{each}"] = Gated(adder)
+            m.d.comb += [
+                rounder.i.valid.eq(looked & ~self.adds & ~keeps),
+                rounder.i.payload.values[0].eq(value),
+                rounder.o.ready.eq(1),
+                adder.i.valid.eq(looked & self.adds),
+                adder.i.payload.accumulators[0].eq(value),
+                adder.i.payload.residual[0].eq(self.old_values[each].as_signed()),
+                adder.o.ready.eq(1),
+                # All of them move at once.
+                self.words.valid.eq(rounder.o.valid),
+                self.words.payload.values[each].eq(rounder.o.payload.values[0]),
+                self.sums.valid.eq(adder.o.valid),
+                self.sums.payload.values[each].eq(adder.o.payload.values[0]),
+            ]
+            clamped += [
+                engine.o.valid & engine.o.payload.saturated[0] for engine in (rounder, adder)
+            ]
+        written = self.words.valid | self.sums.valid | kept
+        m.d.sync += in_flight.eq(in_flight + moves - written)
+        m.d.comb += self.saturated.eq(Cat(clamped).any())
 
-    def _largest(self, m: Module, job, begins, taken, element, sequence) -> None:
+    def _largest(self, m: Module, job, begins, taken, element) -> None:
         """The largest so far and its element."""
         of_token = taken & (job.target == Target.TOKEN)
         for each, token in enumerate(self.tokens):
@@ -277,5 +269,5 @@ class ResultGather(wiring.Component):
             )
             with m.If(begins):
                 m.d.sync += some.eq(0)
-            with m.Elif(of_token & (sequence == each) & better):
+            with m.Elif(of_token & better):
                 m.d.sync += [some.eq(1), largest.eq(value), token.eq(element)]

@@ -4,28 +4,30 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
+from amaranth.utils import exact_log2
 
 __all__ = ["LaneMemory"]
 
 
 class LaneMemory(wiring.Component):
-    """Transfers of ``lanes`` words; each word is written by itself.
+    """Transfers of ``lanes`` words, of each sequence; each word is written by itself.
 
     A read gives what was written before its cycle, one cycle later, until the next read.
 
     Parameters:
         bits: Of a word.
-        words: How many, whole transfers.
-        lanes: Words of a transfer.
+        words: How many of a sequence, a power of two.
+        lanes: Words of a transfer, a power of two of at most ``words``.
+        sequences: How many.
 
     Members:
         read: In. A transfer.
         enable: In(1). Read it.
-        values: Out(``lanes`` words). What was read.
+        values: Out(array of ``lanes`` words). What was read, a sequence each.
         write: In. A transfer.
         mask: In(lanes). Which of its words are written.
-        given: In(``lanes`` words). With what.
+        into: In(sequences). Of which sequences.
+        given: In(array of ``lanes`` words). With what, a sequence each.
     """
 
     read: Signal
@@ -33,35 +35,39 @@ class LaneMemory(wiring.Component):
     values: data.View
     write: Signal
     mask: Signal
+    into: Signal
     given: data.View
 
-    def __init__(self, bits: int, words: int, lanes: int):
-        self._transfers = words // lanes
+    def __init__(self, bits: int, words: int, lanes: int, sequences: int):
+        self._transfers, self._lanes = words // lanes, lanes
         self._shape = data.ArrayLayout(bits, lanes)
-        address = ceil_log2(self._transfers)
+        address = exact_log2(self._transfers)
         super().__init__(
             {
                 "read": In(address),
                 "enable": In(1),
-                "values": Out(self._shape),
+                "values": Out(data.ArrayLayout(self._shape, sequences)),
                 "write": In(address),
                 "mask": In(lanes),
-                "given": In(self._shape),
+                "into": In(sequences),
+                "given": In(data.ArrayLayout(self._shape, sequences)),
             }
         )
 
     def elaborate(self, platform) -> Module:
-        """One port of each kind."""
+        """A memory a sequence, with one port of each kind."""
         m = Module()
-        m.submodules.memory = memory = Memory(shape=self._shape, depth=self._transfers, init=[])
-        write = memory.write_port(granularity=1)
-        read = memory.read_port()
-        m.d.comb += [
-            write.addr.eq(self.write),
-            write.en.eq(self.mask),
-            write.data.eq(self.given),
-            read.addr.eq(self.read),
-            read.en.eq(self.enable),
-            self.values.eq(read.data),
-        ]
+        for sequence, into in enumerate(self.into):
+            memory = Memory(shape=self._shape, depth=self._transfers, init=[])
+            m.submodules[f"memory_{sequence}"] = memory
+            write = memory.write_port(granularity=1)
+            read = memory.read_port()
+            m.d.comb += [
+                write.addr.eq(self.write),
+                write.en.eq(self.mask & into.replicate(self._lanes)),
+                write.data.eq(self.given[sequence]),
+                read.addr.eq(self.read),
+                read.en.eq(self.enable),
+                self.values[sequence].eq(read.data),
+            ]
         return m

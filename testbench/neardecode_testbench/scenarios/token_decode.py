@@ -219,12 +219,11 @@ class TokenDecode:
         # (sequences, width) integers without a sign.
         words = [(layer & (1 << bits) - 1).tolist() for layer in expected]
         if self.config.chips == 1:
-            element = Packer(ElementWrite(decoder.sequences * decoder.width, bits))
+            element = Packer(ElementWrite(decoder.width, bits, decoder.sequences))
             sums = [
-                element.pack({"element": sequence * decoder.width + place, "value": value})
+                element.pack({"element": place, "values": values})
                 for layer in words
-                for sequence, values in enumerate(layer)
-                for place, value in enumerate(values)
+                for place, values in enumerate(zip(*layer, strict=True))
             ]
             return [Sink("sums", len(sums), sums, keys=element.mask("element"))]
         transfer = Packer(TransferWrite(self.config, decoder.width))
