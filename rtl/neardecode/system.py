@@ -11,7 +11,7 @@ from neardecode.config import Config
 from neardecode.decoder.host import HostPort
 from neardecode.lib.axi_lite import AxiLite
 from neardecode.token_chip import TokenChip
-from neardecode.token_chips import EACH, TokenChips, system_counter_names
+from neardecode.token_chips import EACH, LANES, TokenChips, system_counter_names
 
 __all__ = ["TokenSystem"]
 
@@ -28,6 +28,7 @@ class TokenSystem(wiring.Component):
         axi: In(`AxiLite`). The host's.
         irq: Out(1). See `HostPort`.
         sums, dies, drams, faulty, doubled: As the chip's; of several ``exchanged`` for ``sums``.
+        lanes_out, lanes_in: Only of protected links between chips. As `TokenChips`.
     """
 
     axi: Any
@@ -38,6 +39,8 @@ class TokenSystem(wiring.Component):
     drams: Sequence
     faulty: Sequence
     doubled: Sequence
+    lanes_out: Sequence
+    lanes_in: Sequence
 
     def __init__(self, config: Config):
         self._chip = TokenChip(config) if config.chips == 1 else TokenChips(config)
@@ -48,7 +51,7 @@ class TokenSystem(wiring.Component):
             {
                 "axi": In(AxiLite()),
                 "irq": Out(1),
-                **{name: chip[name] for name in (self._watched, *EACH)},
+                **{name: chip[name] for name in (self._watched, *EACH, *LANES) if name in chip},
             }
         )
 
@@ -82,5 +85,11 @@ class TokenSystem(wiring.Component):
                 (*chip.faulty, *chip.doubled), (*self.faulty, *self.doubled), strict=True
             )
         ]
+        if isinstance(chip, TokenChips) and hasattr(chip, "lanes_out"):
+            for end, lanes in enumerate(chip.lanes_out):
+                m.d.comb += [
+                    self.lanes_out[end].eq(lanes),
+                    chip.lanes_in[end].eq(self.lanes_in[end]),
+                ]
         m.d.comb += self.irq.eq(host.irq)
         return m

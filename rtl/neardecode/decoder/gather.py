@@ -261,7 +261,8 @@ class ResultGather(wiring.Component):
     def _largest(self, m: Module, job, begins, taken, element) -> None:
         """The largest so far and its element."""
         of_token = taken & (job.target == Target.TOKEN)
-        for each, token in enumerate(self.tokens):
+        for each in range(len(self.tokens)):
+            token = self.tokens[each]
             value, largest = self.results.payload.values[each], self.largest[each]
             some, better = Signal(name=f"some_{each}"), Signal(name=f"better_{each}")
             m.d.comb += better.eq(

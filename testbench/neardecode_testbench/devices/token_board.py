@@ -110,13 +110,11 @@ class TokenBoard(wiring.Component):
                 dies.hot.eq(chip.doubled[index]),
                 dies.faulty.eq(chip.faulty[index]),
             ]
-        for index, link in enumerate(self._links):
+        outs, ins = (getattr(chip, name, ()) for name in LANES)
+        for index, (link, out) in enumerate(zip(self._links, outs, strict=True)):
             m.submodules[f"link{index}"] = link
             connect(m, flipped(self.link_faults[index]), link.faults)
             # Ends of a link are neighbours.
-            m.d.comb += [
-                link.i.eq(chip.lanes_out[index]),
-                chip.lanes_in[index ^ 1].eq(link.o),
-            ]
+            m.d.comb += [link.i.eq(out), ins[index ^ 1].eq(link.o)]
         m.d.comb += self.violated.eq(Cat(dies.violated.any() for dies in self._drams).any())
         return m
