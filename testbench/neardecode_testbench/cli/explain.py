@@ -85,7 +85,9 @@ def _explained(results: Mapping[str, Any], jobs: int) -> dict[str, Any]:
     counted = counted_of(results)
     told = _of_counted(counted)
     model = str(results.get("model"))
-    if "steps" in results and (model in SHAPES or Path(model).is_file()):
+    # The model is of one sequence.
+    alone = "steps" in results and "sequences" not in results
+    if alone and (model in SHAPES or Path(model).is_file()):
         config, chips = load(results["config"]), results["chips"]
         # Cycles are those of an average token, in the middle of the run.
         middle = (results["positions"] + 1) // 2
