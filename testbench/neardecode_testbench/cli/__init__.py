@@ -1,7 +1,12 @@
 """The neardecode command."""
 
 import io
+import signal
 import sys
+import warnings
+from typing import NoReturn
+
+from amaranth.hdl import UnusedElaboratable
 
 from neardecode_testbench.cli.app import app
 from neardecode_testbench.cli.errors import KNOWN_ERRORS, one_line
@@ -45,6 +50,7 @@ def main() -> None:
         # A model may write what the terminal cannot show.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         status = app(standalone_mode=False)
         sys.stdout.flush()
@@ -62,3 +68,9 @@ def main() -> None:
     if status == INTERRUPTED:
         print("neardecode: interrupted", file=sys.stderr)
     sys.exit(status)
+
+
+def _interrupt(_signal: int, _frame: object) -> NoReturn:
+    """Hardware that is half elaborated then is nobody's mistake."""
+    warnings.simplefilter("ignore", UnusedElaboratable)
+    raise KeyboardInterrupt
