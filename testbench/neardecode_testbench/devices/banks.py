@@ -23,8 +23,10 @@ class PageRegisters(wiring.Component):
         config: The flash section.
         sense_cycles: tR.
         page: What is known of a page.
+        varied: tR is an input, and ``sense_cycles`` the longest that it may be.
 
     Members:
+        sense_cycles: In. tR, from reset on the same. Only where it is varied.
         senses: In(stream of `Sense`).
         sense_ready: Out(banks). Banks that take a sense.
         open: In(1). Senses are taken at all.
@@ -59,11 +61,20 @@ class PageRegisters(wiring.Component):
     page: data.View
     beat: Signal
     last: Signal
+    sense_cycles: Signal
 
-    def __init__(self, config: Flash, sense_cycles: int, page: data.StructLayout):
+    def __init__(
+        self,
+        config: Flash,
+        sense_cycles: int,
+        page: data.StructLayout,
+        *,
+        varied: bool = False,
+    ):
         self._banks = banks = config.banks
         self._page_beats = config.page_beats
-        self._sense_cycles = sense_cycles
+        self._longest_sense = sense_cycles
+        self._varied = varied
         self._page = page
         bank = unsigned(ceil_log2(banks))
         super().__init__(
@@ -84,6 +95,7 @@ class PageRegisters(wiring.Component):
                 "page": Out(page),
                 "beat": Out(range(config.page_beats)),
                 "last": Out(1),
+                **({"sense_cycles": In(range(sense_cycles + 1))} if varied else {}),
             }
         )
 
@@ -94,7 +106,8 @@ class PageRegisters(wiring.Component):
         bank_bits = ceil_log2(banks)
 
         # tR is the same for every sense, so senses end in the order in which they began.
-        timer_bits = ceil_log2(self._sense_cycles + 2)
+        timer_bits = ceil_log2(self._longest_sense + 2)
+        sense_cycles = self.sense_cycles if self._varied else self._longest_sense
         now = Signal(timer_bits)
         ending = data.StructLayout({"bank": unsigned(bank_bits), "time": unsigned(timer_bits)})
         m.submodules.timer = timer = SyncFIFOBuffered(width=ending.size, depth=banks + 1)
@@ -103,9 +116,7 @@ class PageRegisters(wiring.Component):
         m.d.sync += now.eq(now + 1)
         m.d.comb += [
             timer.w_en.eq(self.senses.valid & self.senses.ready),
-            timer.w_data.eq(
-                Cat(self.senses.payload.bank, (now + self._sense_cycles - 1)[:timer_bits])
-            ),
+            timer.w_data.eq(Cat(self.senses.payload.bank, (now + sense_cycles - 1)[:timer_bits])),
             timer.r_en.eq(timer.r_rdy & (head.time == now)),
             done.eq(Mux(timer.r_en, Const(1, banks) << head.bank, 0)),
         ]

@@ -52,10 +52,12 @@ class NandDies(wiring.Component):
         sense_cycles: tR.
         program_cycles, erase_cycles: tPROG and tBERS; only with ``host``, and needed there.
         faults: Build what goes wrong, where there is ``host`` or ``ecc``.
+        varied: tR is an input, and ``sense_cycles`` the longest that it may be.
         seed: Of everything that is left to chance.
 
     Members:
         bus: In(`CoreDieBus`).
+        sense_cycles: In. tR, from reset on the same. Only where it is varied.
         storage: Out(`StoragePort`), writable with ``host``. Page ``row * banks + bank`` starts at
             beat ``page_beats`` times that.
         records: Out(`StoragePort`), writable, of a `BlockRecord` a beat. Block
@@ -79,6 +81,7 @@ class NandDies(wiring.Component):
     faulty: Signal
     flipped: Signal
     violated: Signal
+    sense_cycles: Signal
 
     def __init__(
         self,
@@ -88,13 +91,14 @@ class NandDies(wiring.Component):
         erase_cycles: int | None = None,
         *,
         faults: bool = True,
+        varied: bool = False,
         seed: int = 1,
     ):
         shortest = SHORTEST_SENSE if config.host is None else SHORTEST_RECORDED_SENSE
         if sense_cycles < shortest:
             raise ValueError(f"sense_cycles must be at least {shortest}, not {sense_cycles!r}")
         self._config = config
-        self._sense_cycles = sense_cycles
+        self._sense_cycles, self._varied = sense_cycles, varied
         self._seed = seed
         self._timers: OperationTimers | None = None
         self._has_faults = faults and (config.host is not None or config.ecc is not None)
@@ -119,6 +123,8 @@ class NandDies(wiring.Component):
             members["faulty"] = In(config.lanes)
         if self._has_writes:
             members["violated"] = Out(1)
+        if varied:
+            members["sense_cycles"] = In(range(sense_cycles + 1))
         self._page = data.StructLayout(page)
         super().__init__(members)
 
@@ -126,7 +132,11 @@ class NandDies(wiring.Component):
         """The page registers, the lanes, and what the configuration adds."""
         m = Module()
         config, bus, storage = self._config, self.bus, self.storage
-        m.submodules.registers = registers = PageRegisters(config, self._sense_cycles, self._page)
+        m.submodules.registers = registers = PageRegisters(
+            config, self._sense_cycles, self._page, varied=self._varied
+        )
+        if self._varied:
+            m.d.comb += registers.sense_cycles.eq(self.sense_cycles)
         m.submodules.lanes = lanes = DieLanes(config)
         connect(m, flipped(bus.senses), registers.senses)
         connect(m, flipped(bus.transfers), registers.transfers)

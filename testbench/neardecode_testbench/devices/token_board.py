@@ -14,7 +14,7 @@ from neardecode_testbench.devices.dram import DramDies
 from neardecode_testbench.devices.link_channel import LinkChannel
 from neardecode_testbench.devices.nand import NandDies
 
-__all__ = ["TokenBoard"]
+__all__ = ["TokenBoard", "varied_board"]
 
 DEVICES = ("dies", "drams", "faulty", "doubled", *LANES)
 """What of the chip leads to its memories, and from one chip to another."""
@@ -27,9 +27,11 @@ class TokenBoard(wiring.Component):
         config: A configuration with a decoder and a stack.
         chip: `TokenChip`, several as `TokenChips`, or `TokenSystem` behind its host's port; left
             out, as the configuration says.
+        varied: tR is an input, and the configuration's the longest that it may be.
 
     Members:
         What the chip has but for its memories: program, prompt, tokens, sums and others.
+        sense_cycles: In. tR, from reset on the same. Only where it is varied.
         storage: Out(`StoragePort`), one a flash channel, chip by chip.
         stored, stores: As the DRAM's ``reads`` and ``stores``, one a vault, chip by chip.
         link_faults: In(`ChannelFaults`). Only of protected links between chips: on the lanes that
@@ -42,11 +44,14 @@ class TokenBoard(wiring.Component):
     stores: Sequence
     link_faults: Sequence
     violated: Signal
+    sense_cycles: Signal
 
     def __init__(
         self,
         config: Config,
         chip: type[TokenChip] | type[TokenChips] | type[TokenSystem] | None = None,
+        *,
+        varied: bool = False,
     ):
         if chip is None:
             chip = TokenChip if config.chips == 1 else TokenChips
@@ -54,7 +59,8 @@ class TokenBoard(wiring.Component):
         stack = config.stack
         assert stack is not None
         self._nands = [
-            NandDies(config.flash, config.sense_cycles, faults=False) for _ in self.chip.dies
+            NandDies(config.flash, config.sense_cycles, faults=False, varied=varied)
+            for _ in self.chip.dies
         ]
         self._drams = [DramDies(stack, config.stack_cycles) for _ in self.chip.drams]
         self._edge = {
@@ -71,10 +77,13 @@ class TokenBoard(wiring.Component):
         if self._links:
             faults = self._links[0].signature.members["faults"]
             links = {"link_faults": faults.array(len(self._links))}
+        self._varied = varied
+        tr = {"sense_cycles": In(range(config.sense_cycles + 1))} if varied else {}
         nand, dram = self._nands[0].signature.members, self._drams[0].signature.members
         super().__init__(
             {
                 **self._edge,
+                **tr,
                 "storage": nand["storage"].array(len(self._nands)),
                 "stored": dram["reads"].array(len(self._drams)),
                 "stores": dram["stores"].array(len(self._drams)),
@@ -101,6 +110,8 @@ class TokenBoard(wiring.Component):
             m.submodules[f"nand{index}"] = dies
             connect(m, chip.dies[index], dies.bus)
             connect(m, dies.storage, flipped(self.storage[index]))
+            if self._varied:
+                m.d.comb += dies.sense_cycles.eq(self.sense_cycles)
         for index, dies in enumerate(self._drams):
             m.submodules[f"dram{index}"] = dies
             connect(m, chip.drams[index], dies.bus)
@@ -118,3 +129,8 @@ class TokenBoard(wiring.Component):
             m.d.comb += [link.i.eq(out), ins[index ^ 1].eq(link.o)]
         m.d.comb += self.violated.eq(Cat(dies.violated.any() for dies in self._drams).any())
         return m
+
+
+def varied_board(config: Config) -> TokenBoard:
+    """A board whose tR is an input."""
+    return TokenBoard(config, varied=True)

@@ -7,8 +7,8 @@ whatever stands in the vaults: a program of a single step leads the decoder past
 from dataclasses import dataclass, field
 
 from neardecode.config import BlockFormat, Config, Operation
-from neardecode.decoder.layouts import Descriptor, ProgramWrite, PromptToken
-from neardecode.token_chip import token_counter_names
+from neardecode.decoder.layouts import ChipProgramWrite, Descriptor, ProgramWrite, PromptToken
+from neardecode.token_chips import system_counter_names
 from neardecode_testbench.drive.stimulus import Outcome, Play, Sink, Source, Step
 from neardecode_testbench.reference.compiler import compile_model
 from neardecode_testbench.reference.integer.weights import integer_weights
@@ -65,17 +65,17 @@ class TokenCycles:
     def __call__(self, step: Step) -> TokenTimes:
         """Runs on whatever simulator takes the steps."""
         shape, weights = random_model(1, **self.shape)
-        image = compile_model(
-            shape, integer_weights(weights, self.block_format), self.config, self.context
-        )
-        storages = token_memories(self.config, [image])
+        blocks = integer_weights(weights, self.block_format)
+        chips = range(self.config.chips)
+        images = [compile_model(shape, blocks, self.config, self.context, chip) for chip in chips]
+        storages = token_memories(self.config, images)
         token = Packer(PromptToken()).pack
         if self.position:
-            self._load(step, [self._next()])
+            self._load(step, [[self._next()] for _ in chips])
             passed = [token({"token": 0, "first": place == 0}) for place in range(self.position)]
             step(Play([Source("prompt", passed)], limit=100 + 20 * self.position))
-        self._load(step, image.program)
-        embed = Packer(Descriptor(self.config)).field(image.program[0], "times")
+        self._load(step, [image.program for image in images])
+        embed = Packer(Descriptor(self.config)).field(images[0].program[0], "times")
         times = TokenTimes(-1, [], embed)
         for number, given in enumerate(self.tokens):
             first = self.position + number == 0
@@ -91,7 +91,7 @@ class TokenCycles:
             if times.start < 0:
                 times.start = outcome.start
             times.cycles.append(outcome.cycles)
-        names = token_counter_names(self.config)
+        names = system_counter_names(self.config)
         counts = read_counters(step, names)
         times.blocks, times.events = split_counters(counts, sum(times.cycles))
         return times
@@ -100,9 +100,13 @@ class TokenCycles:
         """The step that ends a token."""
         return Packer(Descriptor(self.config)).pack({"operation": Operation.NEXT})
 
-    def _load(self, step: Step, program: list[int]) -> None:
-        pack = Packer(ProgramWrite(self.config)).pack
+    def _load(self, step: Step, programs: list[list[int]]) -> None:
+        """A program each chip."""
+        several = self.config.chips > 1
+        pack = Packer((ChipProgramWrite if several else ProgramWrite)(self.config)).pack
         writes = [
-            pack({"address": place, "descriptor": bits}) for place, bits in enumerate(program)
+            pack({"address": place, "descriptor": bits} | ({"chip": chip} if several else {}))
+            for chip, program in enumerate(programs)
+            for place, bits in enumerate(program)
         ]
         step(Play([Source("program", writes)], levels=self.levels, limit=100 + 2 * len(writes)))
