@@ -1,10 +1,11 @@
+import numpy as np
 import pytest
 
 from neardecode.config import PRESETS, BlockFormat, Config, ConfigError, Flash
-from neardecode_testbench.model.exchange import Exchange
 from neardecode_testbench.model.fit import fit
 from neardecode_testbench.model.project import project
 from neardecode_testbench.model.shapes import SHAPES, Shape
+from neardecode_testbench.model.tree import Tree
 
 SMALL = Shape("small", 6, 256, 4, 2, 64, 512, 1024)
 WIDE = Config(flash=Flash(channels=4, dies=1, page_bytes=2048, sense_ns=1000.0))
@@ -60,13 +61,13 @@ def test_says_what_it_assumed():
     ("shape", "config", "chips", "what"),
     [
         ("llama-2-70b", Config(flash=Flash(pages_a_bank=1024)), 1, "its weights take"),
-        ("llama-2-7b", WIDE, 3, "do not divide among 3 chips"),
+        ("small", WIDE, 9, "9 chips are more than the 8 blocks"),
         ("llama-2-7b", Config.model_validate({"compute": {"clock_divider": 2}}), 1, "clock_div"),
     ],
 )
 def test_refuses_what_cannot_be(shape, config, chips, what):
     with pytest.raises(ConfigError, match=what):
-        fit(SHAPES[shape], config, 64, chips)
+        fit((SHAPES | {"small": SMALL})[shape], config, 64, chips)
 
 
 def test_fewer_bits_a_weight_take_less_time():
@@ -78,8 +79,19 @@ def test_fewer_bits_a_weight_take_less_time():
 
 
 def test_an_exchange_goes_up_the_tree_and_down():
-    assert Exchange(1, 1, 16, 48).cycles(4096) == 0
-    two, eight = Exchange(2, 1, 16, 48), Exchange(8, 1, 16, 48)
-    assert two.latency == 6
-    assert eight.latency == 14
-    assert eight.cycles(4096) - two.cycles(4096) == 8
+    assert Tree(1, 1).latency == 2
+    # Two links in a line of two, four to the middle of two rows of four and back.
+    two, eight = Tree(2, 1), Tree(8, 1)
+    assert two.latency == 2 * 2 + 2
+    assert eight.latency == 2 * 3 * 2 + 2
+    back = two.results({0: np.array([5, 6]), 1: np.array([9, 10])})
+    assert [times.tolist() for times in back.values()] == [[13, 14], [15, 16]]
+
+
+def test_chips_that_stand_for_all_take_as_long_as_all(monkeypatch):
+    fitted = fit(SMALL, WIDE, 64, 4)
+    two = project(fitted, 64)
+    monkeypatch.setattr(
+        "neardecode_testbench.model.project._walked", lambda chips, rows: list(range(chips))
+    )
+    assert project(fitted, 64).cycles == pytest.approx(two.cycles, rel=2e-3)

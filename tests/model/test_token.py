@@ -42,7 +42,7 @@ def pair(request):
     times = simulate(Design(TokenBoard, (CONFIG,)), scenario, "native")
     shape = Shape("random", layers, width, heads, kv_heads, 64, ffn, vocabulary)
     program = program_of(shape, CONFIG, CONTEXT, embedding_words=times.embedding_words)
-    walk = TokenWalk(program, CONFIG, times.start, position)
+    walk = TokenWalk({0: program}, CONFIG, times.start, position)
     return times, [walk.token(token) for token in tokens]
 
 

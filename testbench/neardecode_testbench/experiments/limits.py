@@ -7,7 +7,7 @@ from neardecode.config import ConfigError
 from neardecode_testbench.experiments.case import Case, projected
 from neardecode_testbench.experiments.counted import AT_BOUND
 from neardecode_testbench.experiments.figure import FigureError
-from neardecode_testbench.model.exchange import Exchange
+from neardecode_testbench.model.exchange import hop_cycles
 from neardecode_testbench.model.project import Projection
 
 __all__ = ["MEANING", "Change", "Cost", "Limits", "limits_of"]
@@ -135,7 +135,7 @@ def _changes(
     flash, decoder, stack = config.flash, config.decoder, config.stack
     assert decoder is not None
     assert stack is not None
-    hop = Exchange.of(config, 2, case.hop_ns).hop_cycles / config.clock_ghz
+    hop = hop_cycles(config, case.hop_ns) / config.clock_ghz
 
     def key(section: str, name: str, now: int) -> tuple[str, Callable[[], Case]]:
         more = min(2 * now, MOST[name])

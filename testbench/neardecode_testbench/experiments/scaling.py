@@ -7,12 +7,11 @@ InfiniBand between nodes 1 to 5 us; a secondary source, so a range.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from neardecode_testbench.experiments.case import Case
 from neardecode_testbench.experiments.outcome import Column, Outcome, runs_of
 from neardecode_testbench.experiments.streams import chip_hop_ns
-from neardecode_testbench.model.exchange import Exchange
 from neardecode_testbench.model.project import Projection
 
 __all__ = ["SWITCH_NS", "Scaled", "scale", "scaling_experiment"]
@@ -42,25 +41,20 @@ class Scaled:
 
 
 def scale(cases: Sequence[Case], jobs: int) -> list[Scaled]:
-    """Projects over the links of each case's configuration; exchanges add to a token's time.
+    """Projects over the links of each case's configuration, and over those of a network.
 
     Raises:
         FigureError: if one cannot be run.
     """
+    joined = [case for case in cases if case.chips > 1]
+    over = [replace(case, hop_ns=hop) for case in joined for hop in SWITCH_NS]
+    runs = runs_of([*cases, *over], jobs)
+    switched = iter([run.cycles for run in runs[len(cases) :]])
     found = []
-    for case, run in zip(cases, runs_of(cases, jobs), strict=True):
-        low, middle, high = (
-            run.cycles - run.exchanges + _exchanges(case, run, hop) for hop in SWITCH_NS
-        )
-        found.append(Scaled(case, run, (low, middle, high)))
+    for case, run in zip(cases, runs, strict=False):
+        cycles = [next(switched) for _ in SWITCH_NS] if case.chips > 1 else [run.cycles] * 3
+        found.append(Scaled(case, run, (cycles[0], cycles[1], cycles[2])))
     return found
-
-
-def _exchanges(case: Case, run: Projection, hop_ns: float) -> int:
-    """Cycles of a token's exchanges over links of another latency."""
-    exchange = Exchange.of(run.fitted.config, case.chips, hop_ns)
-    shape = run.fitted.shape
-    return 2 * shape.layers * exchange.cycles(shape.width) + exchange.cycles(1)
 
 
 def scaling_experiment(cases: Sequence[Case], jobs: int) -> Outcome:

@@ -3,12 +3,16 @@
 from collections import deque
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from neardecode.config import BLOCK_ELEMENTS, Config
 from neardecode_testbench.model.vault import PageRead, Vault
 
 __all__ = ["HeadTimes", "VaultAttention"]
 
 LONG_AGO = -(1 << 60)
+FAR = 1 << 60
 COMMANDS_AHEAD = 4
 DOT = 4
 """Cycles from a row's last beat of MXINT8 to its score."""
@@ -36,6 +40,8 @@ class HeadTimes:
         taken: When its command was taken.
         queries: When its last query came to the store; None until then.
         queries_gone: When they went to the slice for the last time.
+        partial: When its partial is there, and None until then.
+        sums: When the first of its weighted sums is there.
         blocks: When the first query head's block of each part stands at the output; those of the
             others follow.
     """
@@ -46,6 +52,8 @@ class HeadTimes:
     taken: int | None = None
     queries: int | None = None
     queries_gone: int | None = None
+    partial: int | None = None
+    sums: int = 0
     blocks: list[int] = field(default_factory=list)
 
 
@@ -78,7 +86,7 @@ class VaultAttention:
     """
 
     def __init__(self, config: Config, vault: Vault):
-        self.vault = vault
+        self.vault, self._shares = vault, config.context_chips > 1
         layout, compute = config.kv_layout, config.compute
         self._layout = layout
         self._row_beats = compute.head_elements // (BLOCK_ELEMENTS * layout.blocks_a_beat)
@@ -87,7 +95,7 @@ class VaultAttention:
         self._parts = compute.head_elements // BLOCK_ELEMENTS
         self._vectors = compute.vectors
         self._query_blocks = compute.vectors * self._parts
-        self._elements = compute.head_elements
+        self.elements = compute.head_elements
         self._ahead = config.kv.tiles_ahead
         self.heads: list[HeadTimes] = []
         # The sequence of tiles.
@@ -274,16 +282,49 @@ class VaultAttention:
         if not tile.closes:
             self._softmax_free = now - self._row_beats
             return
-        merged = max(now + 1, self._merge_free)
+        head = tile.head
+        head.partial, head.sums = now + 1, now + SUM
+        if self._shares:
+            # They wait for the parts of other chips.
+            self._softmax_free, self._sums_gone = None, FAR
+            return
+        merged = max(head.partial, self._merge_free)
         self._softmax_free = merged + 1
-        first = max(now + SUM, merged + 2)
+        head.blocks, self._sums_gone = self._finish(max(head.sums, merged + 2))
+        self._merge_free = self._sums_gone + 1
+
+    def merged(
+        self, head: HeadTimes | None, results: NDArray[np.int64], taken: int, gone: int
+    ) -> tuple[list[int], int]:
+        """The sums over all chips come.
+
+        Args:
+            head: Where this chip has a part of it, its own.
+            results: When the sum of weights and each weighted sum is back.
+            taken: When the chip's partial was taken.
+            gone: When the last of its sums was.
+
+        Returns:
+            As ``_finish``.
+        """
+        begun = max(int(results[0]), self._merge_free)
+        blocks, ends = self._finish(max(int(results[1]), begun + 2))
+        ends = max(ends, int(results[-1]))
+        self._merge_free = ends + 1
+        if head is not None:
+            self._softmax_free, self._sums_gone = taken + 1, gone
+            head.blocks = blocks
+        self.changed = True
+        return blocks, ends
+
+    def _finish(self, first: int) -> tuple[list[int], int]:
+        """The blocks of sums that come from a time on, and when the last of them is taken."""
         # While a part's blocks leave, a query head each cycle, the next part's words wait.
         step = BLOCK_ELEMENTS + self._vectors - 1
-        self._sums_gone = first + self._elements - 1 + (self._parts - 1) * (self._vectors - 1)
-        self._merge_free = self._sums_gone + 1
-        tile.head.blocks = [
+        blocks = [
             first + part * step + BLOCK_ELEMENTS - 1 + WORD + BLOCK for part in range(self._parts)
         ]
+        return blocks, first + self.elements - 1 + (self._parts - 1) * (self._vectors - 1)
 
     def next_event(self, now: int) -> int:
         """The next cycle in which something may happen of itself."""

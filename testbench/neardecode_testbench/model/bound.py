@@ -43,11 +43,14 @@ def bound_of(fitted: Fitted, rows: int) -> Bound:
     config, program = fitted.config, fitted.program
     stack = config.stack
     assert stack is not None
-    flash_cycles = program.beats
-    heads = -(-fitted.shape.kv_heads // stack.vaults)
-    pages = -(-rows * program.kv_map.beats_a_row // config.kv_layout.element_beats)
+    # Rows are dealt from the first chip on, blocks of columns to the last one at most.
+    flash_cycles = max(program.beats, fitted.program_of(fitted.chips - 1).beats)
+    kv_heads = fitted.shape.kv_heads * config.context_chips // fitted.chips
+    heads = -(-kv_heads // stack.vaults)
+    of_chip = -(-rows // config.context_chips)
+    pages = -(-of_chip * program.kv_map.beats_a_row // config.kv_layout.element_beats)
     kv_cycles = 2 * fitted.shape.layers * heads * pages * stack.page_beats
-    kv_bytes = 2 * fitted.shape.layers * fitted.shape.kv_heads * pages * stack.page_bytes
+    kv_bytes = 2 * fitted.shape.layers * kv_heads * pages * stack.page_bytes
     return Bound(
         flash_cycles * config.flash.channels * config.flash.beat_bytes,
         flash_cycles,

@@ -15,6 +15,8 @@ REGISTER = 1
 """Cycles from a page in its register to its transfer."""
 PRESENT = 3
 """Cycles from a transfer to its first beat in the page buffer."""
+HIT = 2
+"""Cycles from a request's acceptance to its first beat, where its page is in a buffer."""
 DOT = 4
 """Cycles from a row's last beat to its result, where scales are powers of two."""
 LINK = 2
@@ -39,6 +41,23 @@ class Streamed:
     waited: int
 
 
+@dataclass
+class _Page:
+    """A page that a bank senses once, for all who read it.
+
+    Attributes:
+        number: Which page.
+        readers: How many still read it.
+        served: When the latest of them was done.
+        present: When its first beat is in the page buffer; None until that is known.
+    """
+
+    number: int
+    readers: int = 0
+    served: int = LONG_AGO
+    present: int | None = None
+
+
 class Channel:
     """The pages of one matrix after another, asked for, sensed, moved and multiplied.
 
@@ -56,21 +75,24 @@ class Channel:
         self._dot = DOT + mantissas
         self._banks, self._beats = flash.banks, flash.page_beats
         self._sense_cycles = config.sense_cycles
-        # Pages that were asked for, and how many of them were taken, sensed and read.
+        # Pages that were asked for, and how many of them were taken.
         self._pages: list[int] = []
         self._asked: list[int] = []
-        self._taken_pages = self._read_pages = 0
-        self._present: dict[int, int] = {}
-        # Of each bank when its latest pages were sensed and read, and when it and its register
-        # are free.
+        self._taken_pages = 0
+        # Those that were taken and are to be read, each with when it is there at the soonest.
+        self._reads: deque[tuple[_Page, int]] = deque()
+        # Of each bank when its latest pages were sensed, its two newest pages, those that wait to
+        # be sensed with the pages two places before them, and when it and its register are free.
         self._queued = flash.queue_pages - 2
         self._senses: list[deque[int]] = [
             deque([LONG_AGO] * self._queued, self._queued) for _ in range(self._banks)
         ]
-        self._served: list[deque[int]] = [deque([LONG_AGO] * 2) for _ in range(self._banks)]
+        self._newest: list[deque[_Page]] = [
+            deque([_Page(-1), _Page(-1)], 2) for _ in range(self._banks)
+        ]
+        self._waiting: list[deque[tuple[_Page, _Page, int]]] = [deque() for _ in range(self._banks)]
         self._free = [LONG_AGO] * self._banks
         self._moved = [LONG_AGO] * self._banks
-        self._waiting: list[deque[tuple[int, int]]] = [deque() for _ in range(self._banks)]
         self._banks_to_look_at: set[int] = set()
         self._orders: deque[int] = deque([LONG_AGO] * (4 * self._banks - 1))
         self._accepted = self._queried = LONG_AGO
@@ -109,8 +131,9 @@ class Channel:
         ends = _page_ends(matrix)
         rows = []
         for number in range(matrix.pages):
-            present = self._present.pop(self._read_pages)
-            self._read_pages += 1
+            page, soonest = self._reads.popleft()
+            assert page.present is not None
+            present = max(page.present, soonest)
             # A beat is read ahead into the output's register.
             first = max(present + 1, self._taken + 1)
             begins = max(first, fed)
@@ -120,10 +143,10 @@ class Channel:
             else:
                 rows.append(begins + ends[number])
                 self._taken = begins + last
-            served = max(present + last, self._taken - 1)
-            bank = (matrix.page + number) % self._banks
-            self._served[bank].append(served)
-            self._banks_to_look_at.add(bank)
+            served = max(page.present + last, self._taken - 1)
+            page.served = max(page.served, served)
+            page.readers -= 1
+            self._banks_to_look_at.add(page.number % self._banks)
             self._orders.append(served)
             self._advance()
         self._ends.append(self._taken)
@@ -135,15 +158,15 @@ class Channel:
         while True:
             while self._take_page():
                 pass
-            ready: list[tuple[int, int, int]] = []
+            ready: list[tuple[int, int, _Page]] = []
             while self._banks_to_look_at:
                 self._sense(self._banks_to_look_at.pop(), ready)
             if not ready:
                 return
-            for moved, number, bank in sorted(ready):
+            for moved, bank, page in sorted(ready, key=lambda each: each[0]):
                 self._bus = max(moved + REGISTER, self._bus + self._beats)
                 self._moved[bank] = self._bus + self._beats
-                self._present[number] = self._bus + PRESENT
+                page.present = self._bus + PRESENT
                 self._banks_to_look_at.add(bank)
 
     def _take_page(self) -> bool:
@@ -152,30 +175,36 @@ class Channel:
         if number == len(self._pages) or not self._orders:
             return False
         bank = self._pages[number] % self._banks
-        queued = len(self._waiting[bank])
-        if queued == self._queued:
+        newest, waiting = self._newest[bank], self._waiting[bank]
+        found = next((each for each in newest if each.number == self._pages[number]), None)
+        if found is None and len(waiting) == self._queued:
             return False
         accepted = max(self._asked[number], self._queried)
-        before = self._senses[bank][queued]
+        before = LONG_AGO if found is not None else self._senses[bank][len(waiting)]
         self._queried = max(accepted + 1, before + 1, self._orders.popleft() + 1)
         self._accepted = accepted
-        self._waiting[bank].append((number, self._queried))
-        self._banks_to_look_at.add(bank)
+        page = found or _Page(self._pages[number])
+        if found is None:
+            waiting.append((page, newest[0], self._queried))
+            newest.append(page)
+            self._banks_to_look_at.add(bank)
+        page.readers += 1
+        self._reads.append((page, self._queried - 1 + HIT))
         self._taken_pages += 1
         return True
 
-    def _sense(self, bank: int, ready: list[tuple[int, int, int]]) -> None:
+    def _sense(self, bank: int, ready: list[tuple[int, int, _Page]]) -> None:
         """A bank's oldest page is sensed, once the page two before it is read."""
-        waiting, served = self._waiting[bank], self._served[bank]
-        if not waiting or not served:
+        waiting = self._waiting[bank]
+        if not waiting or waiting[0][1].readers:
             return
-        number, queried = waiting.popleft()
-        sensed = max(queried + 1, self._free[bank], served.popleft() + 1)
+        page, before, queried = waiting.popleft()
+        sensed = max(queried + 1, self._free[bank], before.served + 1)
         self._senses[bank].append(sensed)
         # Once it is sensed it waits in the latch until the register is read.
         moved = max(sensed + self._sense_cycles - 1, self._moved[bank])
         self._free[bank] = moved + 1
-        ready.append((moved, number, bank))
+        ready.append((moved, bank, page))
 
 
 def _page_ends(matrix: Matrix) -> list[NDArray[np.int64]]:

@@ -1,6 +1,6 @@
 """A configuration made large enough for a model: what it leaves open is decided here, and told."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,6 +13,7 @@ __all__ = ["Fitted", "fit"]
 
 DESCRIPTORS_A_LAYER = 11
 DESCRIPTORS_BESIDE = 5
+EXCHANGES_A_LAYER = 3
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,10 @@ class Fitted:
     """A model on a configuration that holds it.
 
     Attributes:
-        config: The configuration of a chip.
-        shape: What the model is on one chip.
-        program: Its steps.
+        config: The configuration, with as many chips as share the model.
+        shape: The model.
+        program: The steps of the first chip, which has the most rows.
         context: Most tokens of a sequence.
-        chips: Chips that share the model.
         assumed: What was not in the configuration that was given, or too small there.
     """
 
@@ -32,8 +32,18 @@ class Fitted:
     shape: Shape
     program: Program
     context: int
-    chips: int
     assumed: tuple[str, ...]
+
+    @property
+    def chips(self) -> int:
+        """Chips that share the model."""
+        return self.config.chips
+
+    def program_of(self, chip: int) -> Program:
+        """The steps of one of the chips."""
+        if not chip:
+            return self.program
+        return program_of(self.shape, self.config, self.context, chip=chip)
 
 
 def fit(
@@ -48,16 +58,21 @@ def fit(
         shape: The model's.
         config: What is given.
         context: Most tokens of a sequence.
-        chips: Chips that share the model: rows of matrices, heads and their KV cache.
+        chips: Chips that share the model: parts of matrices, and the tokens of the KV cache.
         weights: Blocks of all matrices; by default the model's own, or the configuration's first.
 
     Raises:
         ConfigError: if it cannot be made to fit.
     """
     _refuse_unknown(config)
-    part = _on_a_chip(shape, chips)
-    formats = _formats(part, config, weights)
-    tables: dict[str, Any] = config.model_dump()
+    formats = _formats(shape, config, weights)
+    part = replace(shape, layer_format=formats[0], output_format=formats[1])
+    queries, keys = part.heads * part.head_size, part.kv_heads * part.head_size
+    if (least := min(queries, part.ffn) // BLOCK_ELEMENTS) < chips:
+        raise ConfigError(
+            f"{shape.name}: {chips} chips are more than the {least} blocks that are dealt to them"
+        )
+    tables: dict[str, Any] = {**config.model_dump(), "chips": chips}
     assumed: list[str] = []
 
     def grow(section: str, key: str, need: int) -> None:
@@ -84,19 +99,26 @@ def fit(
         put("compute", "formats", tuple(missing) if config.decoder is None else names)
     decoder = tables["decoder"]
     lanes = decoder.get("lanes", 16)
+    if chips > 1:
+        put("decoder", "split", "context" if part.kv_heads % chips else "heads")
+    by_heads = decoder.get("split") == "heads"
+    of_context = 1 if by_heads else chips
     put("decoder", "group", part.group)
     put("decoder", "head_elements", part.head_size)
-    queries, keys = part.heads * part.head_size, part.kv_heads * part.head_size
-    widened = (2 if part.gated else 1) * part.ffn
+    of_chip = part.ffn if chips == 1 else -(-part.ffn // BLOCK_ELEMENTS // chips) * BLOCK_ELEMENTS
+    widened = (2 if part.gated else 1) * of_chip
     grow("decoder", "width", part.width)
-    grow("decoder", "words", max(queries + 2 * keys, widened, lanes))
+    attended = (queries + 2 * keys) // (chips if by_heads else 1)
+    grow("decoder", "words", max(attended, widened, lanes))
+    a_layer = DESCRIPTORS_A_LAYER + (EXCHANGES_A_LAYER if chips > 1 else 0)
     blocks = max(-(-size // BLOCK_ELEMENTS) for size in (part.width, part.ffn, queries))
     grow("decoder", "activation_blocks", blocks)
-    grow("decoder", "descriptors", DESCRIPTORS_A_LAYER * part.layers + DESCRIPTORS_BESIDE)
+    grow("decoder", "descriptors", DESCRIPTORS_BESIDE + part.layers * a_layer)
     grow("decoder", "table_beats", table_row_beats(config, part.width))
     grow("compute", "blocks_a_row", 8 * blocks)
-    rows = -(-max(part.vocabulary, part.width, widened) // config.flash.channels)
-    grow("compute", "rows", max(rows, context, 2))
+    longest = max(-(-part.vocabulary // chips) + lanes, part.width, widened)
+    rows = -(-longest // config.flash.channels)
+    grow("compute", "rows", max(rows, -(-context // of_context), 2))
     grow("vector", "tokens", context)
     grow("vector", "norm_elements", part.width)
     try:
@@ -116,7 +138,7 @@ def fit(
             f"{shape.name}: its weights take {program.flash_pages * gib:,.0f} GiB a chip,"
             f" the flash holds {fitted.flash.pages * gib:,.0f} GiB"
         )
-    return Fitted(fitted, part, program, context, chips, tuple(assumed))
+    return Fitted(fitted, part, program, context, tuple(assumed))
 
 
 def _refuse_unknown(config: Config) -> None:
@@ -139,33 +161,3 @@ def _formats(
     if weights is not None:
         return weights, weights
     return shape.layer_format or own[0], shape.output_format or own[-1]
-
-
-def _on_a_chip(shape: Shape, chips: int) -> Shape:
-    """What one of several chips has of a model.
-
-    Raises:
-        ConfigError: if it cannot be divided.
-    """
-    if chips == 1:
-        return shape
-    for name, count in (
-        ("heads", shape.heads),
-        ("KV heads", shape.kv_heads),
-        ("elements of the FFN", shape.ffn),
-    ):
-        if count % chips:
-            raise ConfigError(f"{shape.name}: {count} {name} do not divide among {chips} chips")
-    return Shape(
-        shape.name,
-        shape.layers,
-        shape.width,
-        shape.heads // chips,
-        shape.kv_heads // chips,
-        shape.head_size,
-        shape.ffn // chips,
-        -(-shape.vocabulary // chips),
-        shape.gated,
-        shape.layer_format,
-        shape.output_format,
-    )

@@ -33,6 +33,7 @@ class Matrix:
         first: Transfer of the results' memory where they begin.
         page: Its first page in every channel.
         pages: Pages of the channel that has the most.
+        block: The first block of activations that it multiplies with.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Matrix:
     first: int
     page: int
     pages: int
+    block: int = 0
 
     @property
     def longest(self) -> int:
@@ -73,12 +75,14 @@ class Step:
 
     Attributes:
         operation: What.
-        count: Transfers of the vector unit; for ATTEND KV heads.
+        count: Transfers of the vector unit; for ATTEND KV heads, for an EXCHANGE of tokens chips.
         first: The first of them.
         matrix: For MATRIX.
         table: For EMBED, TURNS and NORM; of a norm its one row.
         page: First page of keys, or of values for VALUES.
         layer: The layer it belongs to; -1 before the first, ``layers`` behind the last.
+        target: For EXCHANGE.
+        gathers: For EXCHANGE: transfers are dealt to the chips in turn, not added up.
     """
 
     operation: Operation
@@ -88,6 +92,8 @@ class Step:
     table: TableRows | None = None
     page: int = 0
     layer: int = -1
+    target: Target = Target.WORDS
+    gathers: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,6 +137,7 @@ class _Layout:
         format_: BlockFormat,
         target: Target,
         first: int = 0,
+        block: int = 0,
     ) -> Matrix:
         channels, layout = self.config.flash.channels, self.config.flash.layout(format_)
         blocks = -(-inputs // BLOCK_ELEMENTS)
@@ -146,6 +153,7 @@ class _Layout:
             first,
             self.pages,
             -(-longest * blocks // layout.blocks),
+            block,
         )
         self.pages += matrix.pages
         return matrix
@@ -159,24 +167,61 @@ class _Layout:
         return TableRows(first, stride, -(-integers // self.config.decoder.lanes))
 
 
-def program_of(shape: Shape, config: Config, context: int, *, embedding_words: int = 1) -> Program:
+@dataclass(frozen=True)
+class _Share:
+    """What of a model is one chip's, as the compiler deals it."""
+
+    chip: int
+    chips: int
+    lanes: int
+    by_heads: bool
+
+    def heads(self, heads: int) -> int:
+        """Of so many heads those that it attends with."""
+        return heads // self.chips if self.by_heads else heads
+
+    def rows(self, rows: int) -> int:
+        """Rows that are dealt to the chips, so many lanes to each in turn."""
+        rounds, left = divmod(rows, self.lanes * self.chips)
+        own = min(max(left - self.chip * self.lanes, 0), self.lanes)
+        return rounds * self.lanes + own
+
+    def blocks(self, elements: int) -> tuple[int, int]:
+        """Of an input's blocks the first that is its own, and how many elements are."""
+        blocks = -(-elements // BLOCK_ELEMENTS)
+        first, end = (blocks * chip // self.chips for chip in (self.chip, self.chip + 1))
+        # A single chip has them as they are.
+        return first, elements if self.chips == 1 else (end - first) * BLOCK_ELEMENTS
+
+
+def program_of(
+    shape: Shape, config: Config, context: int, *, chip: int = 0, embedding_words: int = 1
+) -> Program:
     """The steps of a token of one chip.
 
     Args:
         shape: The model's.
         config: With a decoder and a stack.
         context: Most tokens of a sequence.
+        chip: Which of the configuration's.
         embedding_words: 16-bit integers of a word of the embedding, 1 or 2.
     """
     decoder, stack = config.decoder, config.stack
     assert decoder is not None
     assert stack is not None
-    lanes = decoder.lanes
-    queries, keys = shape.heads * shape.head_size, shape.kv_heads * shape.head_size
+    lanes, chips = decoder.lanes, config.chips
+    share = _Share(chip, chips, lanes, decoder.split == "heads")
+    kv_heads = share.heads(shape.kv_heads)
+    queries, keys = share.heads(shape.heads) * shape.head_size, kv_heads * shape.head_size
     formats = config.compute.block_formats
     layers_in = shape.layer_format or formats[0]
     output_in = shape.output_format or formats[-1]
-    kv_map = KvMap(config.kv_layout, shape.head_size, -(-shape.kv_heads // stack.vaults), context)
+    kv_map = KvMap(
+        config.kv_layout,
+        shape.head_size,
+        -(-kv_heads // stack.vaults),
+        -(-context // config.context_chips),
+    )
     region = kv_map.region_pages
     lay = _Layout(config, table_page=kv_map.base(shape.layers, 0, False))
     steps: list[Step] = []
@@ -191,29 +236,54 @@ def program_of(shape: Shape, config: Config, context: int, *, embedding_words: i
         norms += 1
         return Step(Operation.NORM, shape.width // lanes, table=row, layer=layer)
 
-    def multiply(layer: int, *arguments, first: int = 0) -> Step:
-        return Step(Operation.MATRIX, matrix=lay.matrix(*arguments, first=first), layer=layer)
+    def multiply(
+        layer: int, name: str, rows: int, inputs: int, target: Target, block: int = 0
+    ) -> Step:
+        format_ = output_in if layer == shape.layers else layers_in
+        matrix = lay.matrix(name, rows, inputs, format_, target, block=block)
+        return Step(Operation.MATRIX, matrix=matrix, layer=layer)
 
+    def exchanged(layer: int, target: Target, count: int, gathers: bool = False) -> list[Step]:
+        """What brings all chips' results together, where there are several."""
+        step = Step(Operation.EXCHANGE, count, layer=layer, target=target, gathers=gathers)
+        return [] if chips == 1 else [step]
+
+    shares_context = config.context_chips > 1
+    words = Target.PARTIAL if shares_context else Target.WORDS
+    sums = Target.RESIDUAL if chips == 1 else Target.PARTIAL
+    first_attended, head_inputs = share.blocks(queries) if shares_context else (0, queries)
+    _, ffn = share.blocks(shape.ffn)
+    widened = (2 if shape.gated else 1) * ffn
+    attention, width = 2 * keys + queries, shape.width
     for layer in range(shape.layers):
         page = kv_map.base(layer, 0, False)
-        widened = (2 if shape.gated else 1) * shape.ffn
         steps += [
             norm(layer),
-            multiply(layer, "attention", 2 * keys + queries, shape.width, layers_in, Target.WORDS),
+            multiply(
+                layer,
+                "attention",
+                share.rows(attention) if shares_context else attention,
+                width,
+                words,
+            ),
+            *(exchanged(layer, Target.WORDS, attention // lanes, True) if shares_context else ()),
             Step(Operation.KEYS, keys // lanes, 0, page=page, layer=layer),
             Step(Operation.VALUES, keys // lanes, keys // lanes, page=page + region, layer=layer),
-            Step(Operation.ATTEND, shape.kv_heads, page=page, layer=layer),
+            Step(Operation.ATTEND, kv_heads, page=page, layer=layer),
             Step(Operation.QUERIES, queries // lanes, 2 * keys // lanes, layer=layer),
-            multiply(layer, "attention output", shape.width, queries, layers_in, Target.RESIDUAL),
+            multiply(layer, "attention output", width, head_inputs, sums, first_attended),
+            *exchanged(layer, Target.RESIDUAL, width // lanes),
             norm(layer),
-            multiply(layer, "gate and up", widened, shape.width, layers_in, Target.WORDS),
+            multiply(layer, "gate and up", widened, width, Target.WORDS),
             Step(Operation.GATE, widened // lanes, layer=layer),
-            multiply(layer, "down", shape.width, shape.ffn, layers_in, Target.RESIDUAL),
+            multiply(layer, "down", width, ffn, sums),
+            *exchanged(layer, Target.RESIDUAL, width // lanes),
         ]
     last = shape.layers
     steps += [
         norm(last),
-        multiply(last, "output", shape.vocabulary, shape.width, output_in, Target.TOKEN),
+        multiply(last, "output", share.rows(shape.vocabulary), width, Target.TOKEN),
+        *exchanged(last, Target.TOKEN, chips),
         Step(Operation.NEXT, layer=last),
     ]
     embedding = lay.table(shape.vocabulary, embedding_words * shape.width)

@@ -9,10 +9,12 @@ from math import ceil
 from typing import Any
 
 from neardecode_testbench.model.bound import Bound, bound_of
-from neardecode_testbench.model.exchange import Exchange
+from neardecode_testbench.model.chip import TokenCost
+from neardecode_testbench.model.exchange import exchanged_bits, hop_cycles
 from neardecode_testbench.model.fit import Fitted
 from neardecode_testbench.model.program import program_of
-from neardecode_testbench.model.token import TokenCost, TokenWalk
+from neardecode_testbench.model.token import TokenWalk
+from neardecode_testbench.model.tree import tree_depths
 
 __all__ = ["Projection", "project"]
 
@@ -38,7 +40,7 @@ class Projection:
         cycles: What it takes.
         causes: Of them, by where they went.
         memory: Of those that are busy, the ones in which slices waited for their flash.
-        exchanges: Cycles of exchanges between chips, which are among them.
+        exchanges: Of all, those in which chips wait for what others send and nothing else goes on.
         bits: Bits that a token moves, all chips together, by component.
         walked: How much of it was walked through: layers, and tokens of context.
     """
@@ -49,7 +51,7 @@ class Projection:
     cycles: float
     causes: dict[str, float]
     memory: float
-    exchanges: int
+    exchanges: float
     bits: dict[str, int]
     walked: tuple[int, int]
 
@@ -99,24 +101,22 @@ def project(fitted: Fitted, rows: int, hop_ns: float | None = None) -> Projectio
     """
     layers = _layers(fitted)
     far = _far(fitted)
+    hop = hop_cycles(fitted.config, hop_ns)
     if rows <= 2 * far:
-        cost, seen = _walk(fitted, rows, layers), rows
+        cost, seen = _walk(fitted, rows, layers, hop), rows
     else:
         seen = 2 * far
-        half, whole = (_walk(fitted, count, layers) for count in (far, seen))
+        half, whole = (_walk(fitted, count, layers, hop) for count in (far, seen))
         cost = whole.plus(whole.plus(half, -1), (rows - seen) / (seen - far))
-    exchange = Exchange.of(fitted.config, fitted.chips, hop_ns)
-    a_layer = 2 * exchange.cycles(fitted.shape.width)
-    exchanges = a_layer * fitted.shape.layers + exchange.cycles(1)
     return Projection(
         fitted,
         rows,
         bound_of(fitted, rows),
-        cost.cycles + exchanges,
-        cost.causes | ({"exchange": exchanges} if exchanges else {}),
+        cost.cycles,
+        cost.causes,
         cost.memory,
-        exchanges,
-        _bits(fitted, rows, exchange),
+        cost.exchanges,
+        _bits(fitted, rows),
         (layers, seen),
     )
 
@@ -138,18 +138,23 @@ def _far(fitted: Fitted) -> int:
     assert stack is not None
     flash = config.flash
     filling = 2 * max(config.sense_cycles, flash.banks * flash.page_beats)
-    heads = -(-fitted.shape.kv_heads // stack.vaults)
+    kv_heads = fitted.shape.kv_heads * config.context_chips // fitted.chips
+    heads = -(-kv_heads // stack.vaults)
     row = 2 * heads * kv_map.beats_a_row * stack.page_beats / config.kv_layout.element_beats
-    return max(ROWS, ceil(1.25 * filling / row))
+    return config.context_chips * max(ROWS, ceil(1.25 * filling / row))
 
 
-def _walk(fitted: Fitted, rows: int, layers: int) -> TokenCost:
+def _walk(fitted: Fitted, rows: int, layers: int, hop: int) -> TokenCost:
     """What all layers take, by a walk over so many of them."""
-    shape, config = fitted.shape, fitted.config
-    program = fitted.program
+    shape = fitted.shape
     if layers < shape.layers:
-        program = program_of(replace(shape, layers=layers), config, fitted.context)
-    walk = TokenWalk(program, config, position=max(0, rows - TOKENS), alike=True)
+        fitted = replace(fitted, shape=replace(shape, layers=layers))
+        fitted = replace(
+            fitted, program=program_of(fitted.shape, fitted.config, fitted.context, chip=0)
+        )
+    position = max(0, rows - TOKENS)
+    programs = {chip: fitted.program_of(chip) for chip in _walked(fitted.chips, rows)}
+    walk = TokenWalk(programs, fitted.config, position=position, alike=True, hop_cycles=hop)
     cost = TokenCost()
     for _ in range(min(TOKENS, rows)):
         cost = walk.token(EMBEDDING_ROW)
@@ -160,16 +165,26 @@ def _walk(fitted: Fitted, rows: int, layers: int) -> TokenCost:
     return cost
 
 
-def _bits(fitted: Fitted, rows: int, exchange: Exchange) -> dict[str, int]:
+def _walked(chips: int, rows: int) -> list[int]:
+    """Chips that stand for all: the last token's own, and another, as far from the root as any."""
+    depths = tree_depths(chips)
+    owner = (rows - 1) % chips
+    others = [chip for chip in range(chips) if chip != owner]
+    return [owner, *sorted(others, key=lambda chip: -depths[chip])[:1]]
+
+
+def _bits(fitted: Fitted, rows: int) -> dict[str, int]:
     """Bits of a token by component, all chips together."""
     config, shape = fitted.config, fitted.shape
     bound = bound_of(fitted, rows)
     kv_map, stack = fitted.program.kv_map, config.stack
     assert stack is not None
-    # A row is written with its scales, keys and values of every head; tables are read by pages.
+    # A row is written by its one chip, with its scales, keys and values of every head; tables are
+    # read by pages.
     written = 2 * shape.layers * shape.kv_heads * 2 * kv_map.beats_a_row * stack.beat_bytes
     tables = (2 * shape.layers + 3) * stack.page_bytes
-    flash, dram = 8 * bound.flash_bytes, 8 * (bound.kv_bytes + written + tables)
-    moved = 2 * shape.layers * exchange.bits(shape.width) + exchange.bits(1)
+    flash = 8 * bound.flash_bytes * fitted.chips
+    dram = 8 * (fitted.chips * (bound.kv_bytes + tables) + written)
+    moved = fitted.chips * exchanged_bits(shape, config)
     each = {"flash": flash, "dram": dram, "tsv": flash + dram, "link": moved}
-    return {name: bits * fitted.chips for name, bits in each.items() if bits}
+    return {name: bits for name, bits in each.items() if bits}
