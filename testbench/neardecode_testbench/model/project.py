@@ -13,6 +13,7 @@ from neardecode_testbench.model.chip import TokenCost
 from neardecode_testbench.model.exchange import exchanged_bits, hop_cycles
 from neardecode_testbench.model.fit import Fitted
 from neardecode_testbench.model.program import program_of
+from neardecode_testbench.model.roofline import roofline
 from neardecode_testbench.model.token import TokenWalk
 from neardecode_testbench.model.tree import tree_depths
 
@@ -86,6 +87,7 @@ class Projection:
             "memory": self.memory,
             "exchange_cycles": self.exchanges,
             "bits": self.bits,
+            "roofline": roofline(fitted, self.rows, self.bound, self.cycles),
             "walked": {"layers": self.walked[0], "context": self.walked[1]},
             "assumed": list(fitted.assumed),
         }

@@ -12,6 +12,7 @@ __all__ = [
     "areas_section",
     "energy_section",
     "figure_html",
+    "network_section",
     "page",
     "run_section",
     "sweeps_section",
@@ -167,6 +168,26 @@ def run_section(run: dict[str, Any]) -> str:
         rows.append((name, [("busy", f"{block['busy'] / cycles:.1%}"), ("stalls", causes)]))
     return f"<h2>Where {cycles:,} cycles went</h2>\n" + table_html(
         "cycles", ["block", "busy", "stalls"], rows
+    )
+
+
+def network_section(run: dict[str, Any]) -> str:
+    """Latency of a network over its load, as `neardecode bench fabric --sweep --json` wrote it."""
+    rows = [
+        (
+            f"{point['load']:.2f}",
+            [
+                ("accepted", f"{point['accepted']:.3f}"),
+                ("latency", _number(point["latency_mean"], ",.1f")),
+            ],
+        )
+        for point in run["sweep"]
+    ]
+    heads = ["offered load", "accepted", "mean latency, cycles"]
+    return (
+        f"<h2>{escape(run['topology'])} {escape(run['size'])}, saturates at"
+        f" {run['saturation']:.3f} flits a node and cycle</h2>\n"
+        + table_html("network", heads, rows)
     )
 
 
