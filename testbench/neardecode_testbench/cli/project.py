@@ -11,6 +11,7 @@ from neardecode_testbench.cli.app import app
 from neardecode_testbench.cli.changes import changed
 from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.cli.output import JsonOption, check_writable, console, write_json
+from neardecode_testbench.cli.validate import validated
 from neardecode_testbench.model.fit import fit
 from neardecode_testbench.model.project import Projection, project
 from neardecode_testbench.model.shapes import SHAPES, load_shape
@@ -42,16 +43,36 @@ def project_command(
     hop_ns: Annotated[
         float | None, typer.Option(min=0, help="Of a link between chips, each way.")
     ] = None,
+    validate: Annotated[
+        bool,
+        typer.Option(
+            "--validate", help="Hold the model against the RTL, of configurations by chance."
+        ),
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of what --validate draws.")] = 1,
+    points: Annotated[int, typer.Option(min=1, max=1000, help="How many it draws.")] = 40,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes of --validate; by default one a core.")
+    ] = None,
     json: JsonOption = None,
 ) -> None:
     """Say how long a token takes, what it takes at least, and where the time goes.
 
     The bound is what memories must carry. The model walks the decoder's program and lays every
-    unit's work out in time; it is held against the RTL by `--validate`.
+    unit's work out in time. With `--validate` it is held against the RTL instead, and the command
+    fails where it is further off than it may be.
 
     Example: `neardecode project --model llama-2-70b --config hbf16 --chips 4 --context 32768`
+
+    Example: `neardecode project --validate --seed 1 --points 40 --json errors.json`
     """
     check_writable(json)
+    if validate:
+        result = validated(seed, points, jobs, quiet=str(json) == "-")
+        write_json(json, result.table())
+        if not result.holds:
+            raise typer.Exit(1)
+        return
     if weights is not None and weights not in BlockFormat.__members__:
         raise InputError(f"--weights must be one of {', '.join(BlockFormat.__members__)}")
     result = projected(model, config, changes or [], chips, context, weights, hop_ns)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, Protocol
 
 from neardecode.config import ConfigError
 from neardecode_testbench.experiments.points import Point, evaluate
@@ -18,12 +18,27 @@ CONNECT_SECONDS = 60
 Work = Callable[[Point], dict[str, Any]]
 
 
-def _failed(point: Point, why: str) -> dict[str, Any]:
+class Keyed(Protocol):
+    """Something that is run, told from others by its key.
+
+    Attributes:
+        key: The same for the same, and no other.
+        values: What its row says of it, whatever comes.
+    """
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def values(self) -> tuple[tuple[str, Any], ...]: ...
+
+
+def _failed(point: Keyed, why: str) -> dict[str, Any]:
     return {"key": point.key, **dict(point.values), "error": why}
 
 
 def on_processes(
-    points: Sequence[Point], jobs: int, work: Work = evaluate
+    points: Sequence[Any], jobs: int, work: Callable[[Any], dict[str, Any]] = evaluate
 ) -> Iterator[dict[str, Any]]:
     """Each point's row, as it comes.
 
@@ -31,7 +46,7 @@ def on_processes(
     its own, until it has died with the same one for the third time.
 
     Args:
-        points: What is run.
+        points: What is run, each `Keyed`.
         jobs: Processes at a time.
         work: What is done with one.
     """
@@ -49,7 +64,7 @@ def on_processes(
         yield _alone(point, work)
 
 
-def _alone(point: Point, work: Work) -> dict[str, Any]:
+def _alone(point: Keyed, work: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
     for _ in range(ATTEMPTS - 1):
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
             try:
