@@ -1,6 +1,7 @@
 # make demo   a real prompt, decoded wholly in RTL
 # make test   every test, proof and check
 # make check  formatting, lint, types, import order
+# make docs   the site, in build/site
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +9,7 @@ BIN := $(VENV)/bin
 # Two BLAS threads fight each other and the simulator for two cores.
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test check tools baseline areas clean
+.PHONY: demo test check docs tools baseline areas clean
 
 demo: $(VENV)/installed
 	$(BIN)/neardecode model fetch smollm2-135m
@@ -23,6 +24,9 @@ check: $(VENV)/installed
 	$(BIN)/ruff check
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+docs: $(VENV)/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Renews the committed cycle counts; review the difference.
 baseline: $(VENV)/installed
@@ -43,7 +47,7 @@ $(VENV)/installed: pyproject.toml | tools
 	@echo "installing into $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable . --group dev
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable . --group dev --group docs
 	@touch $@
 
 clean:

@@ -11,15 +11,14 @@ from amaranth.hdl import UnusedElaboratable
 from neardecode_testbench.cli.app import app
 from neardecode_testbench.cli.errors import KNOWN_ERRORS, one_line
 
-__all__ = ["main"]
+__all__ = ["load_commands", "main"]
 
 INTERRUPTED = 130
 """The exit status that Typer gives to an interrupt."""
 
 
-def main() -> None:
-    """Runs the command; an error that a user can mend is one line and exit status 1."""
-    # Each module adds its commands.
+def load_commands() -> None:
+    """Imports the modules of all commands; each adds its own."""
     from neardecode_testbench.cli import (  # noqa: F401
         accuracy,
         area,
@@ -46,6 +45,10 @@ def main() -> None:
         verilog,
     )
 
+
+def main() -> None:
+    """Runs the command; an error that a user can mend is one line and exit status 1."""
+    load_commands()
     for stream in (sys.stdout, sys.stderr):
         # A model may write what the terminal cannot show.
         if isinstance(stream, io.TextIOWrapper):
