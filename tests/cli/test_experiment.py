@@ -13,6 +13,6 @@ def test_refuses_a_configuration_without_a_stack(neardecode):
     assert "has no stack" in neardecode("experiment", "yield", "--config", "hbf16").complaint
 
 
-def test_refuses_chips_that_a_model_does_not_divide_among(neardecode):
-    options = ("--model", "smollm2-135m", "--config", "decoder-demo", "--chips", "2")
-    assert "do not divide" in neardecode("experiment", "scaling", *options).complaint
+def test_refuses_chips_that_a_model_is_too_small_for_before_anything_is_built(neardecode):
+    options = ("--model", "smollm2-135m", "--config", "decoder-demo", "--chips", "64")
+    assert "64 chips are more than" in neardecode("experiment", "scaling", *options).complaint

@@ -20,7 +20,8 @@ def test_projects_a_model(neardecode, tmp_path):
         (["--model", "nothing"], "neither a model"),
         (["--weights", "fp7"], "--weights must be one of"),
         (["--set", "flash.channels = 99"], "flash.channels"),
-        (["--chips", "2"], "divide among 2 chips"),
+        (["--chips", "64"], "64 chips are more than the 18 blocks"),
+        (["--validate", "--points", "0"], "--points"),
         (["--json", "/no/such/folder/x.json"], "its folder does not exist"),
     ],
 )

@@ -18,6 +18,7 @@ from neardecode_testbench.experiments.baseline import baseline_experiment
 from neardecode_testbench.experiments.case import Case
 from neardecode_testbench.experiments.claims import Models, claims
 from neardecode_testbench.experiments.outcome import Outcome
+from neardecode_testbench.experiments.overlap import overlap
 from neardecode_testbench.experiments.scaling import scaling_experiment
 from neardecode_testbench.experiments.verdict import Claim
 from neardecode_testbench.experiments.yields import yield_experiment
@@ -89,6 +90,9 @@ def scaling(
         typer.Option(min=1, max=64, help="May be repeated. By default 1, 2, 4 and 8."),
     ] = None,
     context: ContextOption = 4096,
+    rtl: Annotated[
+        bool, typer.Option(help="Decode a small model in RTL beside it; needs a compiler.")
+    ] = True,
     jobs: JobsOption = None,
     json: JsonOption = None,
 ) -> None:
@@ -103,7 +107,12 @@ def scaling(
         for name in model or ["llama-2-13b", "llama-2-70b"]
         for count in sorted(set(chips or (1, 2, 4, 8)))
     ]
-    _finish(scaling_experiment(cases, jobs or os.cpu_count() or 1), json)
+    processes = jobs or os.cpu_count() or 1
+    for case in cases:
+        case.fitted()
+    # Each build of RTL has all cores already.
+    small = overlap() if rtl else []
+    _finish(scaling_experiment(cases, processes, small), json)
 
 
 @commands.command("yield")

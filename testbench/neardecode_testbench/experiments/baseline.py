@@ -9,7 +9,7 @@ vault with all-bank refresh; all of it.
 from math import ceil
 
 from neardecode.config import PRESETS, with_changes
-from neardecode_synth.energy import energies
+from neardecode_synth.energy import PICOJOULES_A_BIT, energies
 from neardecode_testbench.experiments.case import Case
 from neardecode_testbench.experiments.outcome import Column, Outcome, runs_of
 from neardecode_testbench.experiments.streams import vault_rate
@@ -82,6 +82,12 @@ def baseline_experiment(case: Case, jobs: int) -> Outcome:
         ),
         _row("near memory: flash and stack", [near_seconds] * 3, near, kv, least),
     ]
+    sensed = [8 * weights * pj * 1e-12 for pj in PICOJOULES_A_BIT["flash"]]
+    rows[1] |= {
+        f"flash_watts{name}": joules_of / near_seconds
+        for name, joules_of in zip(("_low", "", "_high"), sensed, strict=True)
+    }
+    even = (joules[1] - near[1] + sensed[1]) / (8 * weights) * 1e12
     ratio = rows[1]["tokens_a_second"] / rows[0]["tokens_a_second"]
     traffic = (weights + kv) / most
     name = ", ".join(fitted.config.compute.formats)
@@ -99,6 +105,9 @@ def baseline_experiment(case: Case, jobs: int) -> Outcome:
             Column("watts", "W", ",.1f"),
             Column("watts_low", "low", ",.1f"),
             Column("watts_high", "high", ",.1f"),
+            Column("flash_watts", "flash, W", ",.1f"),
+            Column("flash_watts_low", "low", ",.1f"),
+            Column("flash_watts_high", "high", ",.1f"),
         ),
         tuple(rows),
         (
@@ -110,7 +119,14 @@ def baseline_experiment(case: Case, jobs: int) -> Outcome:
             " with twice as many it would be twice as fast. Its arithmetic, network and software"
             " cost nothing here, so a real one is slower and hotter.",
             "Power is of memories and links alone, with published energies a bit: neardecode energy"
-            " names them; flash is ranged widest, since nobody has published one for HBF.",
+            " names them. Of near memory's"
+            f" {rows[1]['watts']:,.0f} W all but {(near[1] - sensed[1]) / near_seconds:,.1f} W is"
+            " flash, at what a page of planar single-level NAND takes: "
+            + ", ".join(f"{pj:,.0f}" for pj in PICOJOULES_A_BIT["flash"])
+            + " pJ a bit from its data sheets' currents (Numonyx NAND01G-B2B, Intel"
+            " JS29F02G08AANB3). Nobody has published one for HBF, so these watts say what is"
+            f" known, not what HBF will take: at {even:,.2f} pJ a bit a token takes as much as from"
+            " HBM.",
             f"Near memory: neardecode project, {run.bound_ratio:.4f} of its bound, which is set by"
             f" {bound.limit}.",
         ),
@@ -131,4 +147,7 @@ def _row(what: str, seconds, joules, kv: float, edge: float) -> dict:
         "watts": joules[1] / middle,
         "watts_low": joules[0] / high,
         "watts_high": joules[2] / low,
+        "flash_watts": None,
+        "flash_watts_low": None,
+        "flash_watts_high": None,
     }

@@ -6,8 +6,9 @@ fridayswithfaraday.com/posts/gpu-hw-nvlink-nvswitch-interconnect): NVLink in a n
 InfiniBand between nodes 1 to 5 us; a secondary source, so a range.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from neardecode_testbench.experiments.case import Case
 from neardecode_testbench.experiments.outcome import Column, Outcome, runs_of
@@ -57,8 +58,73 @@ def scale(cases: Sequence[Case], jobs: int) -> list[Scaled]:
     return found
 
 
-def scaling_experiment(cases: Sequence[Case], jobs: int) -> Outcome:
+def _more_than_chips(base: Scaled, many: Scaled, jobs: int) -> str:
+    """Why more chips gain more than their number, shown by taking the cause away.
+
+    While heads attend, banks sense on until their page buffers are full. Where it is senses that
+    set the pace, what the buffers hold is time that is not lost; and more chips have more of them
+    for the same layer.
+    """
+    held = []
+    for one in (base, many):
+        flash = one.run.fitted.config.flash
+        matrices = [step.matrix for step in one.run.fitted.program.steps if step.layer == 0]
+        pages = sum(matrix.pages for matrix in matrices if matrix is not None)
+        held.append(2 * flash.banks / pages)
+    config = base.case.config
+    bus_ns = config.flash.banks * config.flash.page_beats / config.clock_ghz
+    sense_ns = min(config.flash.sense_ns, bus_ns)
+    alike = [one.case.changed(flash={"sense_ns": sense_ns}) for one in (base, many)]
+    without = runs_of(alike, jobs)
+    return (
+        f"{base.case.shape.name} gains more than its number of chips because its pages are sensed"
+        f" slower than they could be read (tR and banks): while heads attend, banks sense on until"
+        f" their page buffers are full, which hold {held[0]:.1%} of a layer on"
+        f" {base.case.chips} and {held[1]:.1%} on {many.case.chips}, so that"
+        f" {base.run.bound_ratio:.1%} of the bound becomes {many.run.bound_ratio:.1%}. With a tR of"
+        f" {sense_ns:,.0f} ns, which the buses can follow, it gains"
+        f" {without[0].cycles / without[1].cycles:.2f} times."
+    )
+
+
+def _in_rtl(
+    rows: list[dict[str, Any]], small: Sequence[Mapping[str, Any]], clock: float
+) -> list[str]:
+    """Adds what was simulated to the rows, in front; returns what is to be said of it."""
+    first = small[0]
+    blank = dict.fromkeys(rows[0])
+    rows[:0] = [
+        {
+            **blank,
+            "model": "random, small",
+            "chips": one["chips"],
+            "rtl": clock / one["rtl_cycles"],
+            "tokens_a_second": clock / one["model_cycles"],
+            "speedup": first["model_cycles"] / one["model_cycles"],
+        }
+        for one in small
+    ]
+    worst = max(abs(one["model_cycles"] / one["rtl_cycles"] - 1) for one in small)
+    gains = ", ".join(
+        f"{first['rtl_cycles'] / one['rtl_cycles']:.3f} times on {one['chips']}"
+        for one in small[1:]
+    )
+    return [
+        f"A small random model, context {first['context']}, a channel and a vault a chip, was"
+        f" decoded in RTL too: {gains}; the model of a token is within {worst:.3%} of it. The"
+        " others are beyond simulation and by the model alone."
+    ]
+
+
+def scaling_experiment(
+    cases: Sequence[Case], jobs: int, small: Sequence[Mapping[str, Any]] = ()
+) -> Outcome:
     """Tokens a second over chips.
+
+    Args:
+        cases: What is projected.
+        jobs: Processes at a time.
+        small: Rows of `overlap`, in RTL and by the model.
 
     Raises:
         FigureError: if a figure cannot be.
@@ -74,6 +140,7 @@ def scaling_experiment(cases: Sequence[Case], jobs: int) -> Outcome:
             {
                 "model": name,
                 "chips": one.case.chips,
+                "rtl": None,
                 "tokens_a_second": one.run.tokens_a_second,
                 "speedup": base.run.cycles / one.run.cycles,
                 "exchange_share": one.exchange_share,
@@ -93,23 +160,21 @@ def scaling_experiment(cases: Sequence[Case], jobs: int) -> Outcome:
                 f" {base.run.cycles / one.switched[0]:.2f})."
             )
             if rows[-1]["speedup"] > one.case.chips / base.case.chips:
-                notes.append(
-                    f"{name} gains more than its number of chips: they reach"
-                    f" {one.run.bound_ratio:.1%} of their bound, and"
-                    f" {base.run.bound_ratio:.1%} is reached without them."
-                )
+                notes.append(_more_than_chips(base, one, jobs))
+    if small:
+        notes += _in_rtl(rows, small, cases[0].config.clock_ghz * 1e9)
     hop = chip_hop_ns(cases[0].config)
     notes.append(
         f"A hop takes {hop:g} ns in the fabric (fabric.chip_link_latency), and"
         f" {SWITCH_NS[1]:,.0f} ns ({SWITCH_NS[0]:,.0f} to {SWITCH_NS[2]:,.0f}) in a conventional"
-        " network, each way; sums are made in the network in both. By the model; the RTL of joined"
-        " chips is `neardecode decode --config decoder-tiny --chips 2`."
+        " network, each way; sums are made in the network in both."
     )
     return Outcome(
         f"Chips, context {cases[0].context:,}, one sequence",
         (
             Column("model", "model"),
             Column("chips", "chips", "d"),
+            Column("rtl", "in RTL", ",.1f"),
             Column("tokens_a_second", "tokens a second", ",.1f"),
             Column("speedup", "speed-up", ".2f"),
             Column("exchange_share", "exchanges", ".2%"),

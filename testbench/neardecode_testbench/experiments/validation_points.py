@@ -34,7 +34,7 @@ RANGES: dict[str, tuple[Any, ...]] = {
     "prefetch": (1, 2, 4, 8),
     "link_latency": (0, 1, 3),
     "chip_link_latency": (1, 8, 32, 100),
-    "block_format": ("Q8_0", "Q4_0", "MXINT8"),
+    "block_format": ("Q8_0", "Q4_1", "Q4_0"),
     "split": ("context", "heads"),
 }
 """What is built, by name; every end of a range is drawn before any value is drawn twice."""
