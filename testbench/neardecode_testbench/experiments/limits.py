@@ -16,7 +16,7 @@ WORTH = 0.02
 """Share of a token's cycles from which on changes against a cost are tried."""
 WIDEST_WINDOW = 64
 LEAST_SENSE_CYCLES = 3
-MOST = {"banks_a_die": 64, "channels": 16, "vaults": 64, "lanes": 32, "prefetch": WIDEST_WINDOW}
+MOST = {"banks_a_die": 64, "channels": 16, "vaults": 64, "lanes": 32}
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def limits_of(case: Case, jobs: int = 1) -> Limits:
     """
     # With all that the model needs, so that single keys can be changed.
     case = replace(case, config=case.fitted().config)
-    wide = case.changed(decoder={"prefetch": WIDEST_WINDOW})
+    wide = _windowed(case, WIDEST_WINDOW)
     alone = replace(wide, context=1)
     sensed = LEAST_SENSE_CYCLES / case.config.clock_ghz
     quick = alone.changed(flash={"sense_ns": sensed})
@@ -127,6 +127,12 @@ def limits_of(case: Case, jobs: int = 1) -> Limits:
     return Limits(base, costs, _changes(case, base, costs, jobs))
 
 
+def _windowed(case: Case, window: int) -> Case:
+    """The same with another prefetch window, and slices that hold as many commands."""
+    ahead = max(window, case.config.compute.commands_ahead)
+    return case.changed(decoder={"prefetch": window}, compute={"commands_ahead": ahead})
+
+
 def _changes(
     case: Case, base: Projection, costs: tuple[Cost, ...], jobs: int
 ) -> tuple[Change, ...]:
@@ -136,13 +142,16 @@ def _changes(
     assert decoder is not None
     assert stack is not None
     hop = hop_cycles(config, case.hop_ns) / config.clock_ghz
+    window = min(2 * decoder.prefetch, WIDEST_WINDOW)
 
     def key(section: str, name: str, now: int) -> tuple[str, Callable[[], Case]]:
         more = min(2 * now, MOST[name])
         return f"{section}.{name} {now} -> {more}", lambda: case.changed(**{section: {name: more}})
 
     tries: dict[str, list[tuple[str, Callable[[], Case]]]] = {
-        "prefetch window": [key("decoder", "prefetch", decoder.prefetch)],
+        "prefetch window": [
+            (f"decoder.prefetch {decoder.prefetch} -> {window}", lambda: _windowed(case, window)),
+        ],
         "fabric": [
             (f"a hop of {hop:g} -> {hop / 2:g} ns", lambda: replace(case, hop_ns=hop / 2)),
         ],

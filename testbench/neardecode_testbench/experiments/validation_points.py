@@ -81,6 +81,7 @@ class Board:
                     "formats": (self["block_format"],),
                     "blocks_a_row": 64,
                     "rows": 4096,
+                    "commands_ahead": max(4, self["prefetch"]),
                 },
                 "decoder": {
                     "lanes": self["lanes"],

@@ -22,8 +22,6 @@ DOT = 4
 LINK = 2
 """Cycles that a result takes beside the link's registers: router and reader's buffer."""
 LONG_AGO = -(1 << 60)
-COMMANDS_AHEAD = 4
-"""Commands that a slice holds."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ class Channel:
         self._accepted = self._queried = LONG_AGO
         self._bus = LONG_AGO
         self._taken = LONG_AGO
-        self._commands = 0
+        self._commands, self._commands_ahead = 0, config.compute.commands_ahead
         self._ends: list[int] = []
 
     @property
@@ -110,7 +108,7 @@ class Channel:
             accepted = max(self._asked[-1], self._queried)
         elif self._taken_pages < len(self._pages):
             return None
-        waits = self._commands - COMMANDS_AHEAD
+        waits = self._commands - self._commands_ahead
         if waits >= len(self._ends):
             return None
         return max(accepted, self._ends[waits] + 1 if waits >= 0 else LONG_AGO)

@@ -8,7 +8,11 @@ __all__ = ["exchanged_bits", "hop_cycles"]
 
 def hop_cycles(config: Config, hop_ns: float | None = None) -> int:
     """Registers of a link between two chips: the configuration's, or of another latency."""
-    return config.fabric.chip_link_latency if hop_ns is None else config.cycles(hop_ns)
+    if hop_ns is not None:
+        return config.cycles(hop_ns)
+    protection = config.fabric.chip_protection
+    # A node takes a cycle beside its link, and a protected one waits for its like another.
+    return config.fabric.chip_link_latency if protection is None else protection.unit_latency + 1
 
 
 def exchanged_bits(shape: Shape, config: Config) -> int:

@@ -143,10 +143,12 @@ def fit(
 
 def _refuse_unknown(config: Config) -> None:
     """What the model knows nothing of."""
+    sequences = 1 if config.decoder is None else config.decoder.sequences
     for known, key, value in (
         (config.compute.clock_divider == 1, "compute.clock_divider", config.compute.clock_divider),
         (config.compute.near_memory, "compute.near_memory", config.compute.near_memory),
         (config.flash.ecc is None, "flash.ecc", "a table"),
+        (sequences == 1, "decoder.sequences", sequences),
         (config.kv.placement == "stack", "kv.placement", config.kv.placement),
     ):
         if not known:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from neardecode.config import Config, Operation
 from neardecode_testbench.model.chip import FETCH, Chip, TokenCost
+from neardecode_testbench.model.exchange import hop_cycles as hop_of
 from neardecode_testbench.model.heads import attend
 from neardecode_testbench.model.program import Program, Step
 from neardecode_testbench.model.sharing import SharedHead, SharedHeads
@@ -38,9 +39,8 @@ class TokenWalk:
             Chip(number, program, config, start, alike=alike)
             for number, program in programs.items()
         ]
-        hop = config.fabric.chip_link_latency if hop_cycles is None else hop_cycles
         self._shares = config.context_chips > 1
-        self._tree = Tree(config.chips, hop)
+        self._tree = Tree(config.chips, hop_of(config) if hop_cycles is None else hop_cycles)
         self.now, self.position = start, position
         self.layers: list[TokenCost] = []
         """Of the latest token: of each layer, the steps before the first with it, and of those
