@@ -17,6 +17,7 @@ def run(**changes):
     names += ["vault0", "vault1", "attention_slice0", "attention_slice1"]
     return {
         "config": "decoder-tiny",
+        "chips": 1,
         "cycles": 1000,
         "bound_a_token": 450.0,
         "steps": [{"cycles": 400}, {"cycles": 600}],
@@ -54,6 +55,12 @@ def test_a_decode_has_roofline_stalls_and_timeline():
     for draw in drawings.values():
         assert draw("png").startswith(PNG)
         assert b"</svg>" in draw("svg")
+
+
+def test_chips_and_sequences_are_a_chip_s_share_and_a_step():
+    one, two = (run_drawings(run(**more), TINY) for more in ({}, {"sequences": [{}, {}]}))
+    assert one["timeline"]("svg") != two["timeline"]("svg")
+    assert run_drawings(run(chips=2), TINY)["roofline"]("png") != one["roofline"]("png")
 
 
 def test_a_decode_without_a_decoder_has_its_stalls_alone():

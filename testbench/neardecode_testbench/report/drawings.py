@@ -41,7 +41,8 @@ def run_drawings(run: Mapping[str, Any], config: Config) -> dict[str, Draw]:
     found: dict[str, Draw] = {"stalls": lambda form: shares_picture(shares, form)}
     if config.decoder is None:
         return found
-    steps, bound = run["steps"], run["bound_a_token"]
+    # A step is a token of every sequence.
+    steps, bound = run["steps"], run["bound_a_token"] * _sequences(run)
     line = {**roofs(config), "points": _counted(run, config)}
     return {
         "roofline": lambda form: roofline_picture(line, form),
@@ -57,7 +58,12 @@ def _counted(run: Mapping[str, Any], config: Config) -> dict[str, dict[str, floa
     beat = config.flash.beat_bytes
     found = {}
     for name, memory, slices, blocks in (
-        ("weights", "flash", "slice", config.weight_layouts[0].blocks_a_beat),
+        (
+            "weights",
+            "flash",
+            "slice",
+            config.weight_layouts[0].blocks_a_beat * _sequences(run),
+        ),
         (
             "keys and values",
             "vault",
@@ -65,7 +71,7 @@ def _counted(run: Mapping[str, Any], config: Config) -> dict[str, dict[str, floa
             config.kv_layout.blocks_a_beat * config.decoder.group,
         ),
     ):
-        moved, used = (_busy(run, kind) / config.chips for kind in (memory, slices))
+        moved, used = (_busy(run, kind) / run["chips"] for kind in (memory, slices))
         if moved and used:
             operations = 2 * used * blocks * BLOCK_ELEMENTS
             found[name] = {
@@ -73,6 +79,11 @@ def _counted(run: Mapping[str, Any], config: Config) -> dict[str, dict[str, floa
                 "operations_a_second": operations / seconds,
             }
     return found
+
+
+def _sequences(run: Mapping[str, Any]) -> int:
+    """Texts that were decoded side by side."""
+    return len(run.get("sequences", (run,)))
 
 
 def _busy(run: Mapping[str, Any], kind: str) -> int:
