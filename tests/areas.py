@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from neardecode_testbench.cli.area import block_results
 from neardecode_testbench.cli.area_blocks import STANDARD, Size
+from neardecode_testbench.cli.area_results import block_results, complain
 from neardecode_testbench.drive.design import write_atomically
 
 PATH = Path(__file__).with_name("areas.json")
@@ -27,6 +27,7 @@ def measure(sizes: Sequence[Size]) -> dict[str, Any]:
     """What is committed of each size, by its title."""
     plain = [size._replace(fpga=False) for size in sizes]
     results = block_results(plain, None, os.cpu_count() or 1)
+    complain(plain, results)
     return {
         size.title: {key: one[key] for key in KEYS}
         for size, one in zip(sizes, results, strict=True)

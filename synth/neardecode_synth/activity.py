@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neardecode_synth.area import Block, divided
+from neardecode_synth.block import Block, divided
 from neardecode_synth.cells import ENDS, read_cells
 from neardecode_synth.gates import Elaborated
 from neardecode_synth.liberty import Liberty, map_to_cells

@@ -4,46 +4,23 @@ A component is divided into units, each synthesised once, and summed over its hi
 units nothing is optimised; what is small enough is one unit.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from amaranth.lib import wiring
 
-import neardecode
-from neardecode.lib.clock_gate import ClockGates
-from neardecode.verilog import to_rtlil, without_sources
+from neardecode.verilog import without_sources
 from neardecode_synth import ecp5, timing
+from neardecode_synth.block import Block, Elaboration, elaborated, elaborations
 from neardecode_synth.gates import Elaborated, Gates, map_to_gates
 from neardecode_synth.liberty import Liberty, map_to_cells
 from neardecode_synth.memories import Macro
 from neardecode_synth.units import Unit, divide
-from neardecode_synth.yosys import SynthesisError, kept
+from neardecode_synth.yosys import SynthesisError
 
-__all__ = ["Area", "Block", "Part", "divided", "measure", "synthesise"]
-
-
-@dataclass(frozen=True)
-class Block:
-    """What is to be measured.
-
-    Attributes:
-        name: What it is called.
-        make: Makes the component; its result depends on ``arguments`` and the sources alone.
-        arguments: What tells this component apart from others.
-        depth: Levels of its hierarchy that are units of their own.
-        fpga: Whether it is placed and routed in an ECP5, as one unit.
-    """
-
-    name: str
-    make: Callable[[], wiring.Component]
-    arguments: str
-    depth: int = 0
-    fpga: bool = False
+__all__ = ["Area", "Part", "measure", "synthesise"]
 
 
 @dataclass(frozen=True)
@@ -140,7 +117,7 @@ def measure(
     library: Liberty | None,
     workers: int,
     started: Callable[[str], None] = lambda what: None,
-) -> list[Area]:
+) -> list[Area | SynthesisError]:
     """Synthesises blocks, side by side.
 
     Args:
@@ -149,15 +126,17 @@ def measure(
         workers: Processes at a time.
         started: Told of each block or unit that is begun.
 
-    Raises:
-        SynthesisError: if a tool fails, or a block comes to nothing.
+    Returns:
+        For each block its area, or why it has none: it cannot be made, a tool fails, or it comes
+        to nothing. The others are measured all the same.
     """
-    made = [_elaborate(block) for block in blocks]
-    wholes = [
-        divide(one["rtlil"], block.name, block.depth)
-        for block, one in zip(blocks, made, strict=True)
-    ]
-    units = {unit.text: unit for whole in wholes for unit, _ in whole.counted()}
+    made = elaborations(blocks, workers)
+    wholes = {
+        index: one.divided(block)
+        for index, (block, one) in enumerate(zip(blocks, made, strict=True))
+        if isinstance(one, Elaboration)
+    }
+    units = {unit.text: unit for whole in wholes.values() for unit, _ in whole.counted()}
 
     def part(unit: Unit) -> Part:
         started(unit.name)
@@ -174,57 +153,34 @@ def measure(
         netlist = ecp5.Netlist(without_sources(divide(rtlil, block.name, 0, gated=False).text))
         return ecp5.map_to_ecp5(netlist), ecp5.place(netlist) if ecp5.has_nextpnr() else None
 
-    # Yosys runs in processes; a thread waits for each. Large ones first, so that none is last.
-    with ThreadPoolExecutor(workers) as pool:
-        largest_first = sorted(units.values(), key=lambda unit: -len(unit.text))
-        parts_of = {unit.text: pool.submit(part, unit) for unit in largest_first}
-        placed = {
-            index: pool.submit(fpga, block, one["rtlil"])
-            for index, (block, one) in enumerate(zip(blocks, made, strict=True))
-            if block.fpga
-        }
-        areas = []
-        for index, (block, whole) in enumerate(zip(blocks, wholes, strict=True)):
-            parts = [
-                replace(parts_of[unit.text].result(), name=unit.name, count=count)
-                for unit, count in whole.counted()
+    def area(index: int) -> Area | SynthesisError:
+        one, block = made[index], blocks[index]
+        if isinstance(one, SynthesisError):
+            return one
+        try:
+            found = [
+                replace(parts[unit.text].result(), name=unit.name, count=count)
+                for unit, count in wholes[index].counted()
             ]
             in_fpga = placed[index].result() if index in placed else (None, None)
-            area = Area(block.name, parts, *in_fpga, made[index]["buffer_bits"])
-            _refuse_nothing(block.name, area.low_ge)
-            areas.append(area)
-    return areas
+            whole = Area(block.name, found, *in_fpga, one.buffer_bits)
+            _refuse_nothing(block.name, whole.low_ge)
+            if library is not None and timing.has_tool() and whole.slowest is None:
+                raise SynthesisError(f"{block.name}: no path was found")
+        except SynthesisError as error:
+            return error
+        return whole
 
-
-def divided(block: Block) -> Unit:
-    """A block in its units."""
-    return divide(_elaborate(block)["rtlil"], block.name, block.depth)
-
-
-def elaborated(component: wiring.Component, name: str) -> str:
-    """RTLIL of a component, with the names and the clock gates that its Verilog has."""
-    return to_rtlil(component, name, ClockGates(), sources=True)
-
-
-def _elaborate(block: Block) -> dict[str, Any]:
-    """A block's RTLIL; kept, for the hardware of a chip takes seconds to elaborate."""
-
-    def make() -> dict[str, Any]:
-        component = block.make()
-        rtlil = elaborated(component, block.name)
-        return {"rtlil": rtlil, "buffer_bits": getattr(component, "buffer_bits", None)}
-
-    return kept(make, "gated component", _hardware(), block.name, block.arguments)
-
-
-@cache
-def _hardware() -> str:
-    """A digest of all hardware's sources."""
-    state = hashlib.sha256()
-    for folder in neardecode.__path__:
-        for path in sorted(Path(folder).rglob("*.py")):
-            state.update(hashlib.sha256(path.read_bytes()).digest())
-    return state.hexdigest()
+    # Tools run in processes; a thread waits for each. What takes long first, so that none is last.
+    with ThreadPoolExecutor(workers) as pool:
+        placed = {
+            index: pool.submit(fpga, blocks[index], one.rtlil)
+            for index, one in enumerate(made)
+            if blocks[index].fpga and isinstance(one, Elaboration)
+        }
+        largest_first = sorted(units.values(), key=lambda unit: -len(unit.text))
+        parts = {unit.text: pool.submit(part, unit) for unit in largest_first}
+        return [area(index) for index in range(len(blocks))]
 
 
 def _refuse_nothing(name: str, gates: float) -> None:

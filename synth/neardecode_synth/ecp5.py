@@ -8,7 +8,6 @@ import json
 import re
 import sys
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from neardecode.tools import run_tool
@@ -60,10 +59,14 @@ class Netlist:
 
     def __init__(self, text: str):
         self.text = text
+        self._made: list[str] = []
 
-    @cached_property
+    @property
     def _outputs(self) -> list[str]:
-        return run_passes(_PASSES, {"in.il": self.text}, ("counts", "out.json"))
+        # As in `gates.Elaborated`, not a cached_property: threads would wait for each other.
+        if not self._made:
+            self._made = run_passes(_PASSES, {"in.il": self.text}, ("counts", "out.json"))
+        return self._made
 
     @property
     def counts(self) -> dict[str, int]:

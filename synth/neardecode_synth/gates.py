@@ -9,7 +9,6 @@ areas were counted that these are compared with.
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from neardecode.lib.clock_gate import CLOCK_GATE
@@ -103,11 +102,15 @@ class Elaborated:
 
     def __init__(self, text: str):
         self.text = text
+        self._made: list[str] = []
 
-    @cached_property
+    @property
     def _outputs(self) -> list[str]:
-        files = ("cells.il", "cells", "memories", "products")
-        return run_passes(ELABORATE, {"in.il": self.text}, files)
+        # A cached_property of Python 3.11 lets one instance at a time be computed, of all.
+        if not self._made:
+            files = ("cells.il", "cells", "memories", "products")
+            self._made = run_passes(ELABORATE, {"in.il": self.text}, files)
+        return self._made
 
     @property
     def rtlil(self) -> str:

@@ -4,6 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
+from math import inf
 
 from neardecode.lib.clock_gate import CLOCK_GATE
 from neardecode.verilog import MODULE
@@ -54,7 +56,7 @@ class Unit:
                 yield from part.instances(f"{path}.{name}" if path else name)
 
 
-def divide(text: str, top: str, depth: int, *, gated: bool = True) -> Unit:
+def divide(text: str, top: str, depth: int, *, largest: float = inf, gated: bool = True) -> Unit:
     """Cuts out every module that lies ``depth`` levels below the top or less.
 
     Modules keep no names that depend on where they are, so that a unit's text is the same in every
@@ -64,13 +66,20 @@ def divide(text: str, top: str, depth: int, *, gated: bool = True) -> Unit:
         text: RTLIL of all modules.
         top: The top module's name.
         depth: Levels below the top whose modules are units; 0 leaves the design whole.
+        largest: What has more characters than this when it is flattened is divided once more.
         gated: Whether a clock gate is a cell that is left alone; otherwise it is a wire.
     """
     gate = _GATE if gated else _NO_GATE
     modules = {match[2]: match[3] for match in MODULE.finditer(text)}
     made: dict[tuple[str, int], Unit] = {}
 
+    @cache
+    def flattened(name: str) -> int:
+        children = (kind for kind, _ in _CHILD.findall(modules[name]) if kind in modules)
+        return len(modules[name]) + sum(map(flattened, children))
+
     def unit(path: str, name: str, depth: int) -> Unit:
+        depth = depth or int(flattened(name) > largest)
         if (name, depth) not in made:
             made[name, depth] = divided(path, name, depth)
         return made[name, depth]

@@ -12,7 +12,7 @@ import platformdirs
 
 from neardecode import tools
 
-__all__ = ["SynthesisError", "from_brace", "kept", "run_passes"]
+__all__ = ["SynthesisError", "from_brace", "is_kept", "kept", "run_passes"]
 
 
 class SynthesisError(RuntimeError):
@@ -38,6 +38,11 @@ def from_brace(text: str) -> Any:
     return json.loads(text[text.index("{") :])
 
 
+def is_kept(*content: object) -> bool:
+    """Whether something was made of this content before."""
+    return _path(content).exists()
+
+
 def kept(make: Callable[[], dict[str, Any]], *content: object) -> dict[str, Any]:
     """What was made of this content before, or is made now and kept.
 
@@ -45,10 +50,7 @@ def kept(make: Callable[[], dict[str, Any]], *content: object) -> dict[str, Any]
         make: Makes a result that JSON can say.
         content: All that the result depends on, beside Yosys' version.
     """
-    state = hashlib.sha256(metadata.version("pyosys").encode())
-    for part in content:
-        state.update(b"\0" + hashlib.sha256(str(part).encode()).digest())
-    path = platformdirs.user_cache_path("neardecode") / "synthesis" / f"{state.hexdigest()}.json"
+    path = _path(content)
     if path.exists():
         return json.loads(path.read_text())
     result = make()
@@ -57,3 +59,11 @@ def kept(make: Callable[[], dict[str, Any]], *content: object) -> dict[str, Any]
         json.dump(result, part)
     Path(part.name).replace(path)
     return result
+
+
+def _path(content: Sequence[object]) -> Path:
+    """Where what is made of it is kept."""
+    state = hashlib.sha256(metadata.version("pyosys").encode())
+    for part in content:
+        state.update(b"\0" + hashlib.sha256(str(part).encode()).digest())
+    return platformdirs.user_cache_path("neardecode") / "synthesis" / f"{state.hexdigest()}.json"

@@ -4,7 +4,8 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from neardecode_synth.area import SynthesisError, synthesise
+from neardecode_synth.area import synthesise
+from neardecode_synth.yosys import SynthesisError
 
 
 class Register(wiring.Component):

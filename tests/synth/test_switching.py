@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from neardecode.lib.clock_gate import Gated
 from neardecode_synth.activity import activity
-from neardecode_synth.area import Block
+from neardecode_synth.block import Block
 from neardecode_synth.cells import read_cells
 from neardecode_synth.liberty import INSTALLED, Liberty
 from neardecode_synth.liberty_file import parse

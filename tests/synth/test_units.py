@@ -1,5 +1,9 @@
 """Units: each once, the same text wherever it is, and a sum that misses nothing."""
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Barrier
+
 import pytest
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
@@ -7,7 +11,9 @@ from amaranth.lib.wiring import In, Out
 
 from neardecode.lib.clock_gate import Gated
 from neardecode.verilog import to_rtlil
-from neardecode_synth.area import Block, measure
+from neardecode_synth import gates
+from neardecode_synth.area import Area, measure
+from neardecode_synth.block import Block
 from neardecode_synth.gates import Elaborated, map_to_gates
 from neardecode_synth.liberty import Liberty
 from neardecode_synth.memories import NAND2_UM2, Macro, macros
@@ -78,8 +84,29 @@ def test_without_division_everything_is_one_unit():
     assert "blackbox" not in whole.text
 
 
+def test_a_unit_that_is_too_large_is_divided_and_its_parts_are_not():
+    text = to_rtlil(Pair(8), "pair")
+    whole = divide(text, "pair", 0, largest=len(text))
+    counts = {unit.name: count for unit, count in whole.counted()}
+    assert counts == {"pair": 1, "pair.first": 2, "pair.other": 1}
+    assert len(divide(text, "pair", 0, largest=2 * len(text)).counted()) == 1
+
+
+def test_units_are_elaborated_side_by_side(monkeypatch):
+    meeting = Barrier(2)
+
+    def passes(*_):
+        meeting.wait(60)
+        return ["cells"]
+
+    monkeypatch.setattr(gates, "run_passes", passes)
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda text: Elaborated(text).rtlil, ("first", "second")))
+    assert both == ["cells", "cells"]
+
+
 def test_a_sum_over_units_has_every_flip_flop():
-    blocks = [Block("pair", lambda: Pair(6), f"Pair(6), depth {depth}", depth) for depth in (0, 1)]
+    blocks = [Block("pair", partial(Pair, 6), f"Pair(6), depth {depth}", depth) for depth in (0, 1)]
     whole, divided = measure(blocks, None, 2)
     assert len(whole.parts) == 1
     assert len(divided.parts) == 3
@@ -107,6 +134,31 @@ def test_a_second_run_synthesises_nothing(monkeypatch):
 def test_a_latch_and_a_black_box_are_errors(kind, parameters, complaint):
     with pytest.raises(SynthesisError, match=complaint):
         map_to_gates(Elaborated(CELL.format(kind, parameters)))
+
+
+class Nothing(wiring.Component):
+    def __init__(self):
+        super().__init__({"o": Out(1)})
+
+    def elaborate(self, platform):
+        return Module()
+
+
+def refused():
+    raise ValueError("width must be 1 or more, not 0")
+
+
+def test_a_block_that_fails_says_why_and_loses_no_other():
+    blocks = [
+        Block("refused", refused, ""),
+        Block("nothing", Nothing, ""),
+        Block("count", partial(Count, 5), "Count(5)"),
+    ]
+    no_width, nothing, count = measure(blocks, None, 2)
+    assert str(no_width) == "width must be 1 or more, not 0"
+    assert str(nothing) == "nothing was left of nothing: has it outputs?"
+    assert isinstance(count, Area)
+    assert count.sum(lambda gates: gates.flip_flops) == 5
 
 
 class Sleepy(Count):

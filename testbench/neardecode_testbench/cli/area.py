@@ -3,19 +3,17 @@
 import os
 import resource
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from neardecode_synth import ecp5, timing
-from neardecode_synth.area import Area, measure
 from neardecode_synth.liberty import Liberty
-from neardecode_synth.memories import NODE_NM
 from neardecode_synth.scaling import Factors
 from neardecode_testbench.cli.app import app
-from neardecode_testbench.cli.area_blocks import STANDARD, SWEEPS, Size, measured
+from neardecode_testbench.cli.area_blocks import STANDARD, SWEEPS, Size
+from neardecode_testbench.cli.area_results import block_results, complain
 from neardecode_testbench.cli.blocks import BLOCKS
 from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.cli.libraries import (
@@ -37,7 +35,7 @@ from neardecode_testbench.drive.design import write_atomically
 from neardecode_testbench.report.areas import area_tables, sweep_table
 from neardecode_testbench.report.sweep import sweep_picture
 
-__all__ = ["area", "block_results"]
+__all__ = ["area"]
 
 
 @app.command()
@@ -125,21 +123,31 @@ def area(
         else lambda what: console.print(f"synthesising {what}", style="dim"),
     )
     seconds = time.perf_counter() - begin[0], _processor_seconds() - begin[1]
+    known = [pair for pair in zip(sizes, results, strict=True) if "error" not in pair[1]]
+    failed = [one for one in results if "error" in one]
     if factors is not None:
-        for size, one in zip(sizes, results, strict=True):
+        for size, one in known:
             _scale(one, factors, size.settings().clock_ghz)
     if sweep:
-        _sweep(results, plots, quiet, json)
-        return
+        swept = _swept(results)
+        for file in plots if swept else ():
+            write_atomically(file, sweep_picture(swept, file.suffix[1:]))
+        found = {"sweeps": swept, "failed": failed}
+        tables = [sweep_table(swept)]
+    else:
+        node = None if library is None else node_of(liberty, liberty_nm)
+        of_library = {"library": library and library.name, "library_nm": node}
+        blocks_found = [one for _, one in known]
+        found = {"blocks": blocks_found, "failed": failed, **of_library, "scaled_to_nm": to_nm}
+        titled = [(size.title, one) for size, one in known]
+        tables = area_tables(titled, library and library.name, to_nm)
     if not quiet:
-        titled = [(size.title, one) for size, one in zip(sizes, results, strict=True)]
-        for shown in area_tables(titled, library and library.name, to_nm):
+        for shown in tables if known else ():
             console.print(shown, highlight=False)
         spent = f"{seconds[0]:,.0f} s, {seconds[1]:,.0f} s of processors"
         console.print(f"{spent}; what was synthesised before is kept", highlight=False)
-    node = None if library is None else node_of(liberty, liberty_nm)
-    found = {"library": library and library.name, "library_nm": node, "scaled_to_nm": to_nm}
-    write_json(json, {"blocks": results, **found})
+    write_json(json, found)
+    complain(sizes, results)
 
 
 def _processor_seconds() -> float:
@@ -190,86 +198,14 @@ def _points() -> list[tuple[int, Size]]:
     return [point for points in SWEEPS.values() for point in points]
 
 
-def block_results(
-    sizes: list[Size],
-    library: Liberty | None,
-    jobs: int,
-    started: Callable[[str], None] = lambda what: None,
-) -> list[dict[str, Any]]:
-    """What JSON says of each block."""
-    areas = measure([measured(size) for size in sizes], library, jobs, started)
-    return [
-        {
-            "name": size.block,
-            "parameters": size.parameters,
-            **({} if one.buffer_bits is None else {"buffer_bits": one.buffer_bits}),
-            **_numbers(one),
-        }
-        for size, one in zip(sizes, areas, strict=True)
-    ]
-
-
-def _numbers(one: Area) -> dict[str, Any]:
-    sram = [(count, macro.area_um2, macro.gates) for macro, count in one.macros.items()]
-    known = [(count, um2, gates) for count, um2, gates in sram if um2 and gates]
-    numbers: dict[str, Any] = {
-        "kge": one.low_ge / 1000,
-        "kge_high": one.high_ge / 1000,
-        "logic_kge": one.sum(lambda gates: gates.logic_ge) / 1000,
-        "flip_flops": int(one.sum(lambda gates: gates.flip_flops)),
-        "enabled_flip_flops": int(one.sum(lambda gates: gates.enabled_flip_flops)),
-        "sram_bits": int(one.sum(lambda gates: gates.sram_bits)),
-        "macros": [
-            {**vars(macro), "bits": macro.bits, "count": count}
-            for macro, count in one.macros.items()
-        ],
-    }
-    if sram and len(known) == len(sram):
-        numbers[f"sram_um2_at_{NODE_NM}_nm"] = [
-            sum(count * um2[end] for count, um2, _ in known) for end in (0, 1)
-        ]
-        numbers["sram_kge"] = [
-            sum(count * gates[end] for count, _, gates in known) / 1000 for end in (0, 1)
-        ]
-    if (um2 := one.total(lambda part: part.area_um2)) is not None:
-        numbers["area_um2"] = um2
-        numbers["library_kge"] = one.total(lambda part: part.library_kge)
-    if (slowest := one.slowest) is not None and slowest.path is not None:
-        numbers["fmax_mhz"] = slowest.path["fmax_mhz"]
-        numbers["longest_path"] = {"unit": slowest.name, **slowest.path}
-    if one.fpga is not None:
-        numbers["luts"] = one.fpga.luts
-        for key in ("flip_flops", "dsps", "brams"):
-            numbers[f"ecp5_{key}"] = getattr(one.fpga, key)
-    if one.placed is not None:
-        numbers["ecp5_fmax_mhz"] = one.placed["fmax_mhz"]
-        numbers["ecp5_longest_path"] = one.placed["path"]
-        numbers.setdefault("fmax_mhz", one.placed["fmax_mhz"])
-    if len(one.parts) > 1:
-        numbers["parts"] = [
-            {
-                "name": part.name,
-                "count": part.count,
-                "kge": part.gates.low_ge / 1000,
-                "kge_high": part.gates.high_ge / 1000,
-                "sram_bits": part.gates.sram_bits,
-                **({} if part.path is None else {"fmax_mhz": part.path["fmax_mhz"]}),
-            }
-            for part in one.parts
-        ]
-    return numbers
-
-
-def _sweep(
-    results: list[dict[str, Any]], plots: list[Path], quiet: bool, json: Path | None
-) -> None:
+def _swept(results: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The points of each parameter that did not fail."""
     rest = iter(results)
     swept = {
         name: [{"value": value, "block": size.block, **next(rest)} for value, size in points]
         for name, points in SWEEPS.items()
     }
-    for file in plots:
-        write_atomically(file, sweep_picture(swept, file.suffix[1:]))
-    if not quiet:
-        console.print(sweep_table(swept))
-    write_json(json, {"sweeps": swept})
+    known = {
+        name: [point for point in points if "error" not in point] for name, points in swept.items()
+    }
+    return {name: points for name, points in known.items() if points}

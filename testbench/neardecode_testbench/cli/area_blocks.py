@@ -1,10 +1,11 @@
 """What `neardecode area` measures when nothing else is said, and how far it divides a block."""
 
+from functools import partial
 from typing import NamedTuple
 
 from neardecode.config import BlockFormat, Config, load
-from neardecode_synth.area import Block
-from neardecode_testbench.cli.blocks import make_block
+from neardecode_synth.block import Block
+from neardecode_testbench.cli.blocks import SMALL, make_block
 from neardecode_testbench.cli.changes import changed
 
 __all__ = ["STANDARD", "SWEEPS", "Size", "measured"]
@@ -43,7 +44,6 @@ def _router(channels: int, flits: int, fpga: bool = False) -> Size:
     return Size("mesh_router", "demo", changes, fpga)
 
 
-_SMALL_HOST = "flash.host={zones=2, pages_a_block=8, units=2, reads=8, writes=8}"
 _HOST = "flash.host={reads=256, writes=256}"
 _ONE_FORMAT = 'compute.formats=["{}"]'
 
@@ -52,11 +52,12 @@ STANDARD = (
     _router(1, 8, fpga=True),
     *(_router(2, flits) for flits in (4, 8)),
     *(Size("mac_slice", "hbf16", (_ONE_FORMAT.format(one.name),)) for one in BlockFormat),
+    Size("mac_slice", "hbf16"),
     Size("mac_slice", "tiny", (_ONE_FORMAT.format("Q8_0"), "flash.beat_bytes=32"), fpga=True),
     Size("softmax", "hbf16"),
     Size("channel_controller", "hbf16", (_HOST,)),
     Size("channel_controller", "hbf-channel"),
-    Size("channel_controller", "tiny", (_SMALL_HOST,), fpga=True),
+    Size("channel_controller", *SMALL["channel_controller"], fpga=True),
     Size("vault_controller", "stack"),
     Size("token_decoder", "decoder-demo"),
     Size("chip", "tiny"),
@@ -95,7 +96,7 @@ def measured(size: Size) -> Block:
     settings = size.settings()
     return Block(
         size.block,
-        lambda: make_block(size.block, settings),
+        partial(make_block, size.block, settings),
         settings.model_dump_json(),
         DEPTHS.get(size.block, 0),
         size.fpga,

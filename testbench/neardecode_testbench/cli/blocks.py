@@ -1,6 +1,6 @@
 """The blocks that commands know by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from amaranth.lib import wiring
 from amaranth.utils import ceil_log2
@@ -34,7 +34,7 @@ from neardecode.vector.residual import ResidualAdd
 from neardecode.vector.rotation import Rotation
 from neardecode_testbench.cli.errors import InputError
 
-__all__ = ["BLOCKS", "make_block"]
+__all__ = ["BLOCKS", "SMALL", "make_block"]
 
 
 def _router(config: Config) -> Router:
@@ -144,6 +144,16 @@ BLOCKS: dict[str, Callable[[Config], wiring.Component]] = {
     "token_decoder": _with_decoder(TokenDecoder),
     "vault_controller": _vault,
 }
+
+_SMALL_HOST = "flash.host={zones=2, pages_a_block=8, units=2, reads=8, writes=8}"
+SMALL: Mapping[str, tuple[str, tuple[str, ...]]] = dict.fromkeys(BLOCKS, ("tiny", ())) | {
+    "channel_controller": ("tiny", (_SMALL_HOST,)),
+    "page_evictor": ("stack", ()),
+    "token_chip": ("decoder-tiny", ()),
+    "token_decoder": ("decoder-tiny", ()),
+    "vault_controller": ("stack", ()),
+}
+"""A small configuration of each: a preset and what stands in place of its own keys."""
 
 
 def make_block(name: str, config: Config) -> wiring.Component:

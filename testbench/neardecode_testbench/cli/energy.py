@@ -13,7 +13,7 @@ from neardecode.compute.command import ActivationBlock
 from neardecode.config import Config, load
 from neardecode.lib.flit import FlitLayout
 from neardecode_synth.activity import Activity, activity
-from neardecode_synth.area import Block
+from neardecode_synth.block import Block
 from neardecode_synth.cells import ENDS
 from neardecode_synth.energy import energies
 from neardecode_synth.scaling import Factors

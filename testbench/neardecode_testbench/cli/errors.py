@@ -1,8 +1,8 @@
 """Errors that a user can mend, and how they are told."""
 
 from neardecode.config import ConfigError
-from neardecode_synth.area import SynthesisError
 from neardecode_synth.vcd import WavesError
+from neardecode_synth.yosys import SynthesisError
 from neardecode_testbench.drive.stimulus import StorageError, StuckError
 from neardecode_testbench.drive.toolchain import ToolError
 from neardecode_testbench.drive.traffic import TrafficError
