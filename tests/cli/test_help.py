@@ -15,6 +15,7 @@ COMMANDS = [
     ("experiment", "scaling"),
     ("experiment", "yield"),
     ("explain",),
+    ("lint",),
     ("project",),
     ("report",),
     ("sweep",),

@@ -1,44 +1,23 @@
 import json
-import os
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from neardecode.chip import counter_names
-from neardecode.config import PRESETS, Host, dumps
-from neardecode_testbench.cli.blocks import BLOCKS, make_block
+from neardecode.config import PRESETS
+from neardecode_testbench.cli.blocks import BLOCKS, SMALL, make_block
 from neardecode_testbench.drive import amaranth_sim, cocotb_run
 from neardecode_testbench.drive.design import Design
-from neardecode_testbench.drive.toolchain import verilator_root
+from neardecode_testbench.drive.lint import lint
 from neardecode_testbench.scenarios.random_inputs import RandomInputs
-
-
-def lint(path, top):
-    """Any warning of Verilator fails."""
-    program, root = verilator_root()
-    result = subprocess.run(
-        [program, "--lint-only", "--top-module", top, path],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "VERILATOR_ROOT": str(root)},
-    )
-    assert result.returncode == 0, result.stderr[:1000]
 
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_a_block_becomes_verilog_with_its_name(neardecode, in_folder, block):
-    config = "stack" if block in ("vault_controller", "page_evictor") else "tiny"
-    if block in ("token_chip", "token_decoder"):
-        config = "decoder-tiny"
-    if block == "channel_controller":
-        config = in_folder.parent / "host.toml"
-        host = Host(zones=2, pages_a_block=8, id_bits=4, units=2, reads=8, writes=8)
-        flash = PRESETS["tiny"].flash.model_copy(update={"host": host})
-        config.write_text(dumps(PRESETS["tiny"].model_copy(update={"flash": flash})))
-    result = neardecode("verilog", block, "--config", config, "--json", "-")
+    config, changes = SMALL[block]
+    options = [option for change in changes for option in ("--set", change)]
+    result = neardecode("verilog", block, "--config", config, *options, "--json", "-")
     assert (result.status, result.err) == (0, "")
     results = json.loads(result.out)
     text = (in_folder / f"{block}.sv").read_text()
@@ -57,7 +36,7 @@ def test_a_block_becomes_verilog_with_its_name(neardecode, in_folder, block):
         line.split()[-1] for line in comment.splitlines() if re.match(r"//   (in|out)put", line)
     }
     assert names == listed
-    lint(in_folder / f"{block}.sv", block)
+    assert lint(in_folder / f"{block}.sv", block) == []
     written = {f"{block}.sv"} | ({"chip.counters.json"} if block == "chip" else set())
     assert {path.name for path in in_folder.iterdir()} == written
 

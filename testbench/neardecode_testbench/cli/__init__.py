@@ -38,6 +38,7 @@ def load_commands() -> None:
         energy,
         experiment,
         explain,
+        lint,
         model,
         project,
         report,
