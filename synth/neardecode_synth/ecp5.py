@@ -90,6 +90,8 @@ def map_to_ecp5(netlist: Netlist) -> Ecp5:
     other = {cell for cell in cells if not cell.lstrip("\\").startswith(CUT)} - known
     if other:
         raise SynthesisError(f"an ECP5 has no {', '.join(sorted(other))}")
+    if not cells:
+        raise SynthesisError("nothing was left for an ECP5")
     return Ecp5(
         sum(count * cells.get(cell, 0) for cell, count in _LUTS.items())
         + _RAM_LUTS * cells.get("TRELLIS_DPR16X4", 0),
@@ -130,9 +132,14 @@ def place(netlist: Netlist) -> dict[str, Any]:
     clocks = report["fmax"].values()
     if not clocks:
         raise SynthesisError("nextpnr found no clock")
-    paths = [path for path in report["critical_paths"] if path["from"] == path["to"]]
+    paths = [path["path"] for path in report["critical_paths"] if path["from"] == path["to"]]
+    if not paths:
+        raise SynthesisError("nextpnr found no path")
+    longest = max(paths, key=lambda path: sum(step["delay"] for step in path))
+    if not sum(step["delay"] for step in longest) > 0:
+        raise SynthesisError("a path without delay")
     named, time = [], 0.0
-    for step in max(paths, key=lambda path: sum(step["delay"] for step in path["path"]))["path"]:
+    for step in longest:
         time += step["delay"]
         net = step.get("net", "")
         if net and "$" not in net and not re.search(r"_LUT4_|_PFUMX_|_L6MUX|_CCU2C_|_TRELLIS", net):
