@@ -32,6 +32,13 @@ AREAS = {
             ],
         },
     ],
+    "failed": [
+        {
+            "name": "softmax",
+            "parameters": {"config": "hbf16", "set": []},
+            "error": "cells that have no area: $_DLATCH_P_",
+        }
+    ],
 }
 POINT = {"block": "router", "kge_high": 30.0, "sram_bits": 0, "fmax_mhz": 200.0}
 SWEEPS = {
@@ -78,6 +85,7 @@ def assert_figures(text):
     assert cell(text, "energy", "dram", "middle") == f"{MOVED * 3.45e-6:,.3f}"
     assert cell(text, "energy", "tsv", "low") == f"{(SENSED + MOVED) * 0.01e-6:,.3f}"
     assert "chip.slices.&lt;flash0&gt;" in text
+    assert "softmax hbf16 failed: cells that have no area: $_DLATCH_P_" in text
     assert text.count("<figure><svg") == 1
 
 

@@ -76,7 +76,7 @@ SWEEPS: dict[str, tuple[tuple[int, Size], ...]] = {
             size,
             Size("mac_slice", "hbf16", (_ONE_FORMAT.format("Q8_0"), f"flash.beat_bytes={size}")),
         )
-        for size in (32, 64)
+        for size in (32, 64, 128)
     ),
     "banks": tuple(
         (count, Size("flash_channel", "tiny", (f"flash.banks_a_die={count}",)))

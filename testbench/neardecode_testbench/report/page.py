@@ -131,7 +131,7 @@ def areas_section(areas: dict[str, Any]) -> str:
                     ],
                 ),
             ]
-    return "".join(sections)
+    return "".join(sections) + _failed(areas)
 
 
 def sweeps_section(sweeps: dict[str, Any]) -> str:
@@ -155,6 +155,7 @@ def sweeps_section(sweeps: dict[str, Any]) -> str:
         "<h2>Area and Fmax against parameters</h2>\n"
         + figure_html(sweep_picture(sweeps["sweeps"], "svg"))
         + table_html("sweep", heads, rows)
+        + _failed(sweeps)
     )
 
 
@@ -236,6 +237,12 @@ def _bar(low: float, middle: float, high: float) -> str:
         f'<rect width="{100 * middle:.2f}" height="6"/>'
         f'<line x1="{100 * low:.2f}" x2="{100 * high:.2f}" y1="3" y2="3"/></svg>'
     )
+
+
+def _failed(results: dict[str, Any]) -> str:
+    """What has no figures, and why."""
+    lines = [f"{_title(one)} failed: {one['error']}" for one in results.get("failed", ())]
+    return "".join(f'<p class="note">{escape(line)}</p>\n' for line in lines)
 
 
 def _title(block: dict[str, Any]) -> str:
