@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import amaranth
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 from amaranth.hdl import Elaboratable, Value
 from amaranth.lib import wiring
@@ -49,6 +50,9 @@ _SOURCE = re.compile(r'^ *attribute \\src "[^"]*"\n', re.M)
 _SOURCE_OF_OTHERS = re.compile(
     r'^( *)attribute \\src "[^"]*"\n(?!(?:\1attribute [^\n]*\n)*\1wire )', re.M
 )
+_SOURCE_OF_AMARANTH = re.compile(
+    rf'^ *attribute \\src "{re.escape(str(Path(amaranth.__path__[0])))}/[^"]*"\n', re.M
+)
 _PRIORITY = re.compile(r"(?<=parameter signed \\PRIORITY )32'[01]+")
 
 
@@ -65,12 +69,14 @@ def to_rtlil(
         component: A component whose signature gives its ports.
         name: The top module's name.
         platform: What there is besides logic.
-        sources: Whether each wire says the file, from the package on, and line of its declaration.
+        sources: Whether each wire says the file, from the package on, and line of its declaration;
+            what Amaranth declares, such as ports, says none.
     """
     with _undefined_memories(), _no_collection():
         text = rtlil.convert(component, name=name, platform=platform, emit_src=sources)
     if sources:
-        text = _SOURCE_OF_OTHERS.sub("", text.replace(f'"{Path(__file__).parents[1]}/', '"'))
+        text = _SOURCE_OF_OTHERS.sub("", _SOURCE_OF_AMARANTH.sub("", text))
+        text = text.replace(f'"{Path(__file__).parents[1]}/', '"')
     return _share_modules(text)
 
 

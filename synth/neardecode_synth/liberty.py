@@ -90,7 +90,8 @@ class Cells:
         area_um2: Their area.
         kge: The same in thousands of the library's NAND2.
         verilog: The netlist.
-        nets: For each net of the netlist with a name of the design: where it was declared.
+        nets: For each net of the netlist with a name of the design: where it was declared, if a
+            line of it says so.
     """
 
     counts: dict[str, int]
@@ -145,9 +146,9 @@ def map_to_cells(unit: Elaborated, library: Liberty) -> Cells:
             # OpenSTA reads no parameters; only macros have some.
             "verilog": _PARAMETERS.sub(" ", verilog),
             "nets": {
-                name: net["attributes"]["src"]
+                name: net["attributes"].get("src", "")
                 for name, net in names.items()
-                if "src" in net["attributes"] and not net["hide_name"]
+                if not net["hide_name"]
             },
         }
 

@@ -59,7 +59,7 @@ def longest_path(cells: Cells, library: Liberty) -> dict[str, Any] | None:
 
     Returns:
         ``delay_ns``, ``fmax_mhz``, and ``path``: for each net with a name on it ``net``, ``source``
-        and ``time_ns``.
+        (empty if no line declares it) and ``time_ns``.
 
     Raises:
         SynthesisError: if OpenSTA fails.
@@ -99,6 +99,7 @@ def _path(report: str, cells: Cells) -> list[dict[str, Any]]:
     named = []
     for name, time in path:
         bare = name.lstrip("\\").replace("\\", "")
-        if source := cells.nets.get(bare) or cells.nets.get(re.sub(r"\[\d+\]$", "", bare)):
+        source = cells.nets.get(bare, cells.nets.get(re.sub(r"\[\d+\]$", "", bare)))
+        if source is not None:
             named.append({"net": bare, "source": source, "time_ns": time})
     return named

@@ -23,7 +23,7 @@ def mapped(monkeypatch, tmp_path):
         nets = {
             "sum": {"hide_name": 0, "attributes": attributes},
             "$1": {"hide_name": 1, "attributes": attributes},
-            "unknown": {"hide_name": 0, "attributes": {}},
+            "port": {"hide_name": 0, "attributes": {}},
         }
         netlist = json.dumps({"modules": {"top": {"netnames": nets}}})
         elaborated = ["", json.dumps(counted), "", ""]
@@ -42,7 +42,7 @@ def test_an_area_is_that_of_cells_and_not_of_what_is_a_unit_of_its_own(mapped):
     assert cells.counts == {"NAND2": 3}
     assert cells.area_um2 == 12.0
     assert cells.kge == pytest.approx(0.003)
-    assert cells.nets == {"sum": "a.py:3"}
+    assert cells.nets == {"sum": "a.py:3", "port": ""}
     assert cells.verilog == "  NAND2 a ();\n"
 
 

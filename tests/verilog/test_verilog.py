@@ -287,3 +287,9 @@ def test_an_error_of_yosys_is_one_line(monkeypatch):
     with pytest.raises(RuntimeError) as caught:
         to_verilog(FourAdders(), "top")
     assert str(caught.value) == "Yosys failed: ERROR: no such pass"
+
+
+def test_a_wire_says_its_line_and_what_amaranth_declares_says_none():
+    sources = set(re.findall(r'attribute \\src "([^"]*)"', to_rtlil(Sliced(), "top", sources=True)))
+    assert sources
+    assert {source.rpartition(":")[0] for source in sources} == {__file__}

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-__all__ = ["area_tables", "sweep_table"]
+__all__ = ["area_tables", "path_text", "sweep_table"]
 
 
 def area_tables(
@@ -40,13 +40,23 @@ def area_tables(
         yield _fpga_table(placed)
     for title, one in blocks:
         if path := one.get("longest_path"):
-            steps = ", ".join(
-                f"{step['net']} ({step['source']}) at {step['time_ns']:.2f} ns"
-                for step in path["path"]
-            )
-            yield f"{title}: {path['delay_ns']:.2f} ns in {path['unit']}: {steps}"
+            yield f"{title}: {path['delay_ns']:.2f} ns in {path['unit']}: {path_text(path)}"
         if parts := one.get("parts"):
             yield _parts_table(title, parts)
+
+
+def path_text(path: Mapping[str, Any]) -> str:
+    """The nets of a path, where they are declared, and when their values come."""
+    return ", ".join(
+        " ".join(
+            (
+                step["net"],
+                *([f"({step['source']})"] if step["source"] else []),
+                f"at {step['time_ns']:.2f} ns",
+            )
+        )
+        for step in path["path"]
+    )
 
 
 def sweep_table(sweeps: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
