@@ -8,7 +8,7 @@ from neardecode_synth.ecp5 import Ecp5
 from neardecode_synth.gates import Gates
 from neardecode_synth.yosys import SynthesisError
 from neardecode_testbench.cli import area_results
-from neardecode_testbench.cli.area_blocks import STANDARD, SWEEPS, measured
+from neardecode_testbench.cli.area_blocks import STANDARD, SWEEPS, Size, measured
 
 GATES = Gates({"$_NAND_": 700, "$_NOR_": 200, "$_NOT_": 100}, 100, 40, ())
 PATH = {"delay_ns": 2.5, "fmax_mhz": 400.0, "path": []}
@@ -120,6 +120,11 @@ def test_where_every_point_fails_nothing_is_drawn(neardecode, synthesised, tmp_p
     assert "failed: " in result.complaint
     assert not picture.exists()
     assert json.loads((tmp_path / "sweep.json").read_text())["sweeps"] == {}
+
+
+def test_a_title_has_keys_without_sections_and_values_whole():
+    size = Size("chip", "tiny", ("clock_ghz=1.5", "flash.host={reads=8}"))
+    assert size.title == "chip tiny clock_ghz=1.5 host={reads=8}"
 
 
 def test_every_point_of_a_sweep_has_another_configuration():

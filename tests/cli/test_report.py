@@ -18,6 +18,14 @@ AREAS = {
             "sram_bits": 0,
             "area_um2": 480123.0,
             "fmax_mhz": 402.7,
+            "longest_path": {
+                "unit": "mesh_router",
+                "delay_ns": 2.483,
+                "path": [
+                    {"net": "count[1]", "source": "fabric/credit.py:35", "time_ns": 0.2051},
+                    {"net": "outputs__valid", "source": "", "time_ns": 2.3},
+                ],
+            },
         },
         {
             "name": "chip",
@@ -71,15 +79,18 @@ def cell(text, table, of, key):
     """A figure of the page."""
     (body,) = re.findall(rf'<table id="{table}">(.*?)</table></div>', text, re.S)
     (row,) = re.findall(rf'<tr data-of="{re.escape(of)}">(.*?)</tr>', body, re.S)
-    (value,) = re.findall(rf'<td data-key="{key}">(.*?)</td>', row)
+    (value,) = re.findall(rf'<td data-key="{key}"[^>]*>(.*?)</td>', row)
     return value
 
 
 def assert_figures(text):
-    router = "mesh_router demo fabric.buffer_flits=7"
+    router = "mesh_router demo buffer_flits=7"
     assert cell(text, "area", router, "kge") == "21.6"
     assert cell(text, "area", router, "area_um2") == "480,123"
     assert cell(text, "area", "chip tiny", "fmax_mhz") == ""
+    assert cell(text, "paths", router, "delay_ns") == "2.48"
+    path = "count[1] (fabric/credit.py:35) at 0.21 ns, outputs__valid at 2.30 ns"
+    assert cell(text, "paths", router, "path") == path
     assert cell(text, "parts", "chip.slices.slice0", "total") == "380.5"
     assert cell(text, "cycles", "flash0", "busy") == "75.0%"
     assert cell(text, "energy", "dram", "middle") == f"{MOVED * 3.45e-6:,.3f}"

@@ -7,6 +7,7 @@ from neardecode.config import BlockFormat, Config, load
 from neardecode_synth.block import Block
 from neardecode_testbench.cli.blocks import SMALL, make_block
 from neardecode_testbench.cli.changes import changed
+from neardecode_testbench.report.areas import short_title
 
 __all__ = ["STANDARD", "SWEEPS", "Size", "measured"]
 
@@ -26,8 +27,7 @@ class Size(NamedTuple):
     @property
     def title(self) -> str:
         """Block and size in one line."""
-        short = (change.partition(".")[2] or change for change in self.changes)
-        return " ".join((self.block, self.config, *short))
+        return short_title(self.block, self.config, self.changes)
 
     @property
     def parameters(self) -> dict[str, object]:
@@ -67,7 +67,7 @@ STANDARD = (
 SWEEPS: dict[str, tuple[tuple[int, Size], ...]] = {
     "flit width, bits": tuple(
         (bits, Size("router", "demo", (f"fabric.payload_bits={bits}",)))
-        for bits in (96, 128, 192, 256, 512)
+        for bits in (96, 192, 256, 384, 512)
     ),
     "virtual channels": tuple((count, _router(count, 8)) for count in (1, 2, 3, 4)),
     "flits of a buffer": tuple((flits, _router(1, flits)) for flits in (2, 4, 8, 16)),

@@ -21,6 +21,7 @@ from neardecode_testbench.report.answers import (
     projection_section,
     questions_section,
 )
+from neardecode_testbench.report.area_sections import areas_section, sweeps_section
 from neardecode_testbench.report.curve import FORMATS
 from neardecode_testbench.report.drawings import (
     Draw,
@@ -29,13 +30,11 @@ from neardecode_testbench.report.drawings import (
     run_drawings,
 )
 from neardecode_testbench.report.page import (
-    areas_section,
     energy_section,
     figure_html,
     network_section,
     page,
     run_section,
-    sweeps_section,
 )
 
 

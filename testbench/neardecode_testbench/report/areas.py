@@ -5,7 +5,16 @@ from typing import Any
 
 from rich.table import Table
 
-__all__ = ["area_tables", "path_text", "sweep_table"]
+__all__ = ["area_tables", "path_text", "short_title", "sweep_table"]
+
+
+def short_title(block: str, config: str, changes: Sequence[str]) -> str:
+    """A block and its size in one line, keys without the sections that they are in."""
+    keys_and_values = (change.partition("=") for change in changes)
+    short = (
+        f"{key.strip().rpartition('.')[2]}{equals}{value}" for key, equals, value in keys_and_values
+    )
+    return " ".join((block, config, *short))
 
 
 def area_tables(

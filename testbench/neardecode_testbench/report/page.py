@@ -6,16 +6,14 @@ from itertools import zip_longest
 from typing import Any
 
 from neardecode_testbench.report.energies import ENDS, logic_note
-from neardecode_testbench.report.sweep import sweep_picture
 
 __all__ = [
-    "areas_section",
     "energy_section",
     "figure_html",
     "network_section",
+    "number",
     "page",
     "run_section",
-    "sweeps_section",
     "table_html",
 ]
 
@@ -41,6 +39,9 @@ td.text { min-width: 9rem; }
 th { border-bottom: 2px solid var(--head); vertical-align: bottom; }
 figure { margin: 0.8rem 0; background: #fff; color: #1b1f24; border-radius: 4px; }
 svg { max-width: 100%; height: auto; }
+div.figures { display: grid; gap: 0.8rem; margin: 0.8rem 0;
+  grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); }
+div.figures figure { margin: 0; }
 p.note { color: var(--note); }
 .bar { display: block; width: 12rem; height: 0.7rem; margin-top: 0.4rem; }
 .bar rect { fill: var(--low); } .bar line { stroke: var(--range); stroke-width: 3; }
@@ -59,103 +60,6 @@ def page(title: str, sections: Iterable[str]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
         f"<h1>{escape(title)}</h1>\n{''.join(sections)}</body>\n</html>\n"
-    )
-
-
-def areas_section(areas: dict[str, Any]) -> str:
-    """What `neardecode area --json` wrote."""
-    columns = (
-        ("kge", "kGE", ",.1f"),
-        ("kge_high", "kGE, high", ",.1f"),
-        ("flip_flops", "flip-flops", ",d"),
-        ("sram_bits", "SRAM bits", ",d"),
-        ("area_um2", "um2", ",.0f"),
-        ("fmax_mhz", "Fmax, MHz", ",.0f"),
-        ("luts", "ECP5 LUT", ",d"),
-        ("ecp5_fmax_mhz", "ECP5, MHz", ",.0f"),
-    )
-    rows = [
-        (
-            _title(block),
-            [(key, _number(block.get(key), form)) for key, _, form in columns],
-        )
-        for block in areas["blocks"]
-    ]
-    sections = [
-        "<h2>Area</h2>\n",
-        table_html("area", ["block", *(head for _, head, _ in columns)], rows),
-        '<p class="note">Gate equivalents with a flip-flop at 5.67 and at 8, SRAM apart.',
-        f" um2 and Fmax: {escape(str(areas['library']))}, no wires.</p>\n"
-        if areas.get("library")
-        else "</p>\n",
-    ]
-    if (node := areas.get("scaled_to_nm")) is not None:
-        sections += [
-            f"<h2>Scaled to {node} nm</h2>\n",
-            table_html(
-                "scaled",
-                ["block", "um2", "Fmax, MHz", "its clock, MHz"],
-                [
-                    (
-                        _title(block),
-                        [
-                            ("area_um2", _range(block["scaled"].get("area_um2"))),
-                            ("fmax_mhz", _range(block["scaled"].get("fmax_mhz"))),
-                            ("clock_mhz", _number(block["scaled"]["clock_mhz"], ",.0f")),
-                        ],
-                    )
-                    for block in areas["blocks"]
-                ],
-            ),
-            '<p class="note">Gates alone, by published rules, from the least to the most that'
-            " they say.</p>\n",
-        ]
-    for block in areas["blocks"]:
-        if parts := block.get("parts"):
-            sections += [
-                f"<h2>{escape(_title(block))}, by unit</h2>\n",
-                table_html(
-                    "parts",
-                    ["unit", "instances", "kGE each", "kGE", "SRAM bits each"],
-                    [
-                        (
-                            part["name"],
-                            [
-                                ("count", _number(part["count"], ",d")),
-                                ("kge", _number(part["kge"], ",.1f")),
-                                ("total", _number(part["count"] * part["kge"], ",.1f")),
-                                ("sram_bits", _number(part["sram_bits"], ",d")),
-                            ],
-                        )
-                        for part in sorted(parts, key=lambda part: -part["count"] * part["kge"])
-                    ],
-                ),
-            ]
-    return "".join(sections) + _failed(areas)
-
-
-def sweeps_section(sweeps: dict[str, Any]) -> str:
-    """What `neardecode area --sweep --json` wrote."""
-    rows = [
-        (
-            f"{name}: {point['block']}",
-            [
-                ("value", str(point["value"])),
-                ("kge", _number(point["kge"], ",.1f")),
-                ("kge_high", _number(point["kge_high"], ",.1f")),
-                ("sram_bits", _number(point["sram_bits"], ",d")),
-                ("fmax_mhz", _number(point.get("fmax_mhz"), ",.0f")),
-            ],
-        )
-        for name, points in sweeps["sweeps"].items()
-        for point in points
-    ]
-    heads = ["parameter", "value", "kGE", "kGE, high", "SRAM bits", "Fmax, MHz"]
-    return (
-        "<h2>Area and Fmax against parameters</h2>\n"
-        + figure_html(sweep_picture(sweeps["sweeps"], "svg"))
-        + table_html("sweep", heads, rows)
-        + _failed(sweeps)
     )
 
 
@@ -215,10 +119,10 @@ def energy_section(energy: dict[str, Any]) -> str:
                 (
                     unit["name"],
                     [
-                        ("instances", _number(unit["instances"], ",d")),
-                        ("toggles", _number(unit["toggles_a_cycle"], ",.0f")),
+                        ("instances", number(unit["instances"], ",d")),
+                        ("toggles", number(unit["toggles_a_cycle"], ",.0f")),
                         *(
-                            (key, _number(sum(kind[key] for kind in kinds.values()), ",.1f"))
+                            (key, number(sum(kind[key] for kind in kinds.values()), ",.1f"))
                             for key in ENDS
                         ),
                     ],
@@ -239,23 +143,9 @@ def _bar(low: float, middle: float, high: float) -> str:
     )
 
 
-def _failed(results: dict[str, Any]) -> str:
-    """What has no figures, and why."""
-    lines = [f"{_title(one)} failed: {one['error']}" for one in results.get("failed", ())]
-    return "".join(f'<p class="note">{escape(line)}</p>\n' for line in lines)
-
-
-def _title(block: dict[str, Any]) -> str:
-    parameters = block["parameters"]
-    return " ".join((block["name"], parameters["config"], *parameters["set"]))
-
-
-def _number(value: float | None, form: str) -> str:
+def number(value: float | None, form: str) -> str:
+    """A figure of a cell; nothing where there is none."""
     return "" if value is None else format(value, form)
-
-
-def _range(ends: Sequence[float] | None) -> str:
-    return "" if ends is None else f"{ends[0]:,.0f} to {ends[1]:,.0f}"
 
 
 def table_html(
