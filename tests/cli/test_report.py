@@ -136,7 +136,8 @@ def test_a_browser_shows_the_figures(results, tmp_path):
         ("{}", "of no command that a report tells of"),
         ("[", "is not what a command wrote"),
         ('{"blocks": [{}]}', "is not what a command wrote: 'parameters'"),
-        (json.dumps({**RUN, "events": {}}), "no bit was moved"),
+        (json.dumps({**RUN, "events": {}}), "has no events of a flash channel"),
+        (json.dumps({**RUN, "events": {"flash0": {"senses": 0}}}), "no bit was moved"),
     ],
 )
 def test_what_no_command_wrote_is_refused(tmp_path, contents, complaint):
@@ -144,6 +145,26 @@ def test_what_no_command_wrote_is_refused(tmp_path, contents, complaint):
     file.write_text(contents)
     assert complaint in run("report", file, "-o", tmp_path / "r.html").complaint
     assert not (tmp_path / "r.html").exists()
+
+
+def test_several_chips_take_as_much_as_all_of_them(tmp_path):
+    def energy(name, **parts):
+        file = tmp_path / f"{name}.json"
+        file.write_text(json.dumps({**RUN, **parts}))
+        return json.loads(run("energy", file, "--json", "-").out)["components"]
+
+    blocks = {**RUN["blocks"], "link0": {"busy": 300, "stalls": {}}}
+    one = energy("one", blocks=blocks)
+    two = energy(
+        "two",
+        **{
+            key: {f"chip{chip}_{name}": part for chip in (0, 1) for name, part in parts.items()}
+            for key, parts in (("blocks", blocks), ("events", RUN["events"]))
+        },
+    )
+    assert set(one) == {"flash", "dram", "tsv", "link"}
+    for name, part in one.items():
+        assert two[name]["bits"] == 2 * part["bits"] > 0
 
 
 def test_energy_of_a_token_is_a_range_by_component(results):

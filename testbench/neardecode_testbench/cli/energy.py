@@ -2,6 +2,7 @@
 
 import json as json_format
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -121,8 +122,9 @@ def energy_of_run(run: dict[str, Any], config: Config) -> dict[str, Any]:
         KeyError: if the run has no events.
     """
     positions = run["positions"]
-    flash = [events for name, events in run["events"].items() if name.startswith("flash")]
-    vaults = [events for name, events in run["events"].items() if name.startswith("vault")]
+    flash, vaults = (_of_kind(run["events"], kind) for kind in ("flash", "vault"))
+    if not flash:
+        raise ValueError("has no events of a flash channel")
     read_and_written = sum(events["reads"] + events["writes"] for events in vaults)
     sensed_bits = sum(events["senses"] for events in flash) * 8 * config.flash.page_bytes
     vault_bits = 0 if config.stack is None else read_and_written * 8 * config.stack.beat_bytes
@@ -142,13 +144,18 @@ def _link_bits(run: Mapping[str, Any], config: Config) -> int:
     """Bits between the stacks of flash, with their slices, and the chip.
 
     Results in flits, and the activations that every slice is sent. Of a run whose vectors the host
-    gives, results alone.
+    gives, results alone. What chips send each other is not counted.
     """
     ends = config.flash.channels + 1
     flit = FlitLayout.for_payload(config.fabric.payload_bits, ends, ends)
-    flits = sum(block["busy"] for name, block in run["blocks"].items() if name.startswith("link"))
+    flits = sum(block["busy"] for block in _of_kind(run["blocks"], "link"))
     blocks = run.get("activation_blocks_a_token", 0) * run["positions"] * config.flash.channels
     return flits * flit.size + blocks * Shape.cast(ActivationBlock(config.compute)).width
+
+
+def _of_kind(blocks: Mapping[str, Any], kind: str) -> list[Any]:
+    """Those of all chips."""
+    return [one for name, one in blocks.items() if re.fullmatch(rf"(chip\d+_)?{kind}\d+", name)]
 
 
 def _components(bits: Mapping[str, float], positions: int) -> dict[str, dict[str, float]]:
