@@ -167,6 +167,17 @@ def test_several_chips_take_as_much_as_all_of_them(tmp_path):
         assert two[name]["bits"] == 2 * part["bits"] > 0
 
 
+def test_each_sequence_side_by_side_has_its_token(tmp_path):
+    def energy(name, **parts):
+        file = tmp_path / f"{name}.json"
+        file.write_text(json.dumps({**RUN, **parts}))
+        return json.loads(run("energy", file, "--json", "-").out)["components"]
+
+    one, two = energy("one"), energy("two", sequences=[{"tokens": [1]}, {"tokens": [2]}])
+    for name in ("flash", "dram", "tsv"):
+        assert two[name]["bits"] == one[name]["bits"] / 2
+
+
 def test_energy_of_a_token_is_a_range_by_component(results):
     result = run("energy", results[2], "--json", "-")
     assert (result.status, result.err) == (0, "")

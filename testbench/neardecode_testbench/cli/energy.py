@@ -21,6 +21,7 @@ from neardecode_synth.scaling import Factors
 from neardecode_testbench.cli.app import app
 from neardecode_testbench.cli.area_blocks import DEPTHS
 from neardecode_testbench.cli.blocks import make_block
+from neardecode_testbench.cli.decode_tokens import side_by_side
 from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.cli.libraries import (
     LibertyOption,
@@ -79,7 +80,7 @@ def energy(
     quiet = json is not None and str(json) == "-"
     try:
         counts = json_format.loads(run.read_text())
-        settings = load(config or counts["config"])
+        settings = _built(counts, load(config or counts["config"]))
         results = energy_of_run(counts, settings)
     except (json_format.JSONDecodeError, KeyError, TypeError) as error:
         raise InputError(f"{run}: is not what `decode --json` writes: {error}") from None
@@ -101,7 +102,9 @@ def energy(
             *(library, window, jobs or os.cpu_count() or 1, scope),
             lambda what: None if quiet else console.print(f"mapping {what}", style="dim"),
         )
-        _add_logic(results, found, counts["cycles"] / counts["positions"], factors)
+        _add_logic(
+            results, found, counts["cycles"] / (counts["positions"] * _sequences(counts)), factors
+        )
         results["activity"] = {
             "library": library.name,
             "library_nm": node_of(liberty, liberty_nm),
@@ -121,7 +124,9 @@ def energy_of_run(run: dict[str, Any], config: Config) -> dict[str, Any]:
         ValueError: if nothing was counted.
         KeyError: if the run has no events.
     """
+    config = _built(run, config)
     positions = run["positions"]
+    tokens = positions * _sequences(run)
     flash, vaults = (_of_kind(run["events"], kind) for kind in ("flash", "vault"))
     if not flash:
         raise ValueError("has no events of a flash channel")
@@ -135,9 +140,19 @@ def energy_of_run(run: dict[str, Any], config: Config) -> dict[str, Any]:
         "tsv": sensed_bits + vault_bits,
         "link": _link_bits(run, config),
     }
-    results = {"positions": positions, "components": _components(bits, positions)}
+    results = {"positions": positions, "components": _components(bits, tokens)}
     results["energy_a_token"] = _sum(results["components"])
     return results
+
+
+def _sequences(run: Mapping[str, Any]) -> int:
+    """How many sequences have a token at each position."""
+    return len(run.get("sequences", ())) or 1
+
+
+def _built(run: Mapping[str, Any], config: Config) -> Config:
+    """The configuration as it was built for the run's sequences."""
+    return config if _sequences(run) == 1 else side_by_side(config, _sequences(run))
 
 
 def _link_bits(run: Mapping[str, Any], config: Config) -> int:
@@ -158,11 +173,11 @@ def _of_kind(blocks: Mapping[str, Any], kind: str) -> list[Any]:
     return [one for name, one in blocks.items() if re.fullmatch(rf"(chip\d+_)?{kind}\d+", name)]
 
 
-def _components(bits: Mapping[str, float], positions: int) -> dict[str, dict[str, float]]:
+def _components(bits: Mapping[str, float], tokens: int) -> dict[str, dict[str, float]]:
     return {
         part.component: {
-            "bits": part.bits / positions,
-            **{key: getattr(part, key) / positions for key in ENDS},
+            "bits": part.bits / tokens,
+            **{key: getattr(part, key) / tokens for key in ENDS},
         }
         for part in energies(bits)
     }
