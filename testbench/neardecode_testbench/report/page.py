@@ -83,7 +83,7 @@ def network_section(run: dict[str, Any]) -> str:
             f"{point['load']:.2f}",
             [
                 ("accepted", f"{point['accepted']:.3f}"),
-                ("latency", _number(point["latency_mean"], ",.1f")),
+                ("latency", number(point["latency_mean"], ",.1f")),
             ],
         )
         for point in run["sweep"]
