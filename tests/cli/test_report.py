@@ -54,9 +54,21 @@ SWEEPS = {
 }
 RUN = {
     "config": "decoder-tiny",
+    "chips": 1,
     "positions": 2,
     "cycles": 1000,
-    "blocks": {"flash0": {"busy": 750, "stalls": {"sense": 200, "idle": 50}}},
+    "bound_a_token": 450.0,
+    "steps": [{"cycles": 400}, {"cycles": 600}],
+    "blocks": {
+        "flash0": {"busy": 750, "stalls": {"sense": 200, "idle": 50}},
+        **{
+            name: {"busy": 500, "stalls": {"idle": 500}}
+            for name in (
+                *("decoder", "flash1", "slice0", "slice1"),
+                *("vault0", "vault1", "attention_slice0", "attention_slice1"),
+            )
+        },
+    },
     "events": {
         "flash0": {"senses": 100, "hits": 0, "pages": 100, "beats": 1600},
         "vault0": {"reads": 64, "writes": 16, "activates": 8},
@@ -97,7 +109,8 @@ def assert_figures(text):
     assert cell(text, "energy", "tsv", "low") == f"{(SENSED + MOVED) * 0.01e-6:,.3f}"
     assert "chip.slices.&lt;flash0&gt;" in text
     assert "softmax hbf16 failed: cells that have no area: $_DLATCH_P_" in text
-    assert text.count("<figure><svg") == 1
+    # A sweep's parameter; a run's roofline, stalls and timeline.
+    assert text.count("<figure><svg") == 4
 
 
 def test_a_report_has_every_figure_and_nothing_outside_it(results, tmp_path):

@@ -107,7 +107,7 @@ def test_units_are_elaborated_side_by_side(monkeypatch):
 
 def test_a_sum_over_units_has_every_flip_flop():
     blocks = [Block("pair", partial(Pair, 6), f"Pair(6), depth {depth}", depth) for depth in (0, 1)]
-    whole, divided = measure(blocks, None, 2)
+    whole, divided = measure(blocks, None, 1)
     assert len(whole.parts) == 1
     assert len(divided.parts) == 3
     for area in (whole, divided):
@@ -154,7 +154,7 @@ def test_a_block_that_fails_says_why_and_loses_no_other():
         Block("nothing", Nothing, ""),
         Block("count", partial(Count, 5), "Count(5)"),
     ]
-    no_width, nothing, count = measure(blocks, None, 2)
+    no_width, nothing, count = measure(blocks, None, 1)
     assert str(no_width) == "width must be 1 or more, not 0"
     assert str(nothing) == "nothing was left of nothing: has it outputs?"
     assert isinstance(count, Area)
