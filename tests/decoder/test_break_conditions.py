@@ -2,7 +2,7 @@
 
 import pytest
 
-from neardecode.config import PRESETS, Config
+from neardecode.config import PRESETS, with_changes
 from neardecode_testbench.devices.link_channel import ChannelFaults
 from neardecode_testbench.devices.token_board import TokenBoard
 from neardecode_testbench.drive.backends import simulate
@@ -20,24 +20,14 @@ LINK = ("link1_up", "link1_down")
 
 def decoded(*, prefetch: int, ambient_c: float):
     """A run with a flash latency of 200 cycles and vaults that are as hot as their surroundings."""
-    config = Config.model_validate(
+    config = with_changes(
+        TINY,
         {
-            **TINY.model_dump(),
-            "compute": {**TINY.compute.model_dump(), "rows": 512, "commands_ahead": 8},
-            "flash": {
-                **TINY.flash.model_dump(),
-                "channels": 1,
-                "banks_a_die": 16,
-                "pages_a_bank": 64,
-                "sense_ns": TR_NS,
-            },
-            "stack": {
-                **TINY.stack.model_dump(),
-                "vaults": 1,
-                "heat": {"ambient_c": ambient_c},
-            },
-            "decoder": {**TINY.decoder.model_dump(), "prefetch": prefetch},
-        }
+            "compute": {"rows": 512, "commands_ahead": 8},
+            "flash": {"channels": 1, "banks_a_die": 16, "pages_a_bank": 64, "sense_ns": TR_NS},
+            "stack": {"vaults": 1, "heat": {"ambient_c": ambient_c}},
+            "decoder": {"prefetch": prefetch},
+        },
     )
     scenario = TokenDecode(config, ModelSource(), [PROMPT], 4, limit=80_000)
     return simulate(Design(TokenBoard, (config,)), scenario, "native")
@@ -81,15 +71,14 @@ def test_every_value_stays_right(far_ahead, short_and_hot):
 
 def joined(**levels):
     """Two chips whose protected links lose and change frames."""
-    tables = TINY.model_dump()
-    config = Config.model_validate(
+    config = with_changes(
+        TINY,
         {
-            **tables,
             "chips": 2,
-            "flash": {**tables["flash"], "channels": 1},
-            "stack": {**tables["stack"], "vaults": 1},
-            "fabric": {**tables["fabric"], "chip_link_latency": 4, "chip_links": "protected"},
-        }
+            "flash": {"channels": 1},
+            "stack": {"vaults": 1},
+            "fabric": {"chip_link_latency": 4, "chip_links": "protected"},
+        },
     )
     scenario = TokenDecode(config, ModelSource(), [PROMPT], 4, limit=80_000, levels=levels)
     return simulate(Design(TokenBoard, (config,)), scenario, "native")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from neardecode.config import PRESETS, Config
+from neardecode.config import PRESETS, with_changes
 from neardecode_testbench.cli.decode_tokens import side_by_side
 from neardecode_testbench.devices.token_board import TokenBoard
 from neardecode_testbench.drive.backends import simulate
@@ -18,14 +18,7 @@ PROMPTS = [[72, 101, 108], [84, 104], [79, 110, 99, 101, 32]]
 COUNT = 4
 
 
-PAIR = Config.model_validate(
-    {
-        **TINY.model_dump(),
-        "chips": 2,
-        "flash": {**TINY.flash.model_dump(), "channels": 1},
-        "stack": {**TINY.stack.model_dump(), "vaults": 1},
-    }
-)
+PAIR = with_changes(TINY, {"chips": 2, "flash": {"channels": 1}, "stack": {"vaults": 1}})
 CONFIGS = {"one chip": side_by_side(TINY, 3), "two chips": side_by_side(PAIR, 2)}
 
 

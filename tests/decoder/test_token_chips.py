@@ -2,7 +2,7 @@
 
 import pytest
 
-from neardecode.config import PRESETS, Config
+from neardecode.config import PRESETS, with_changes
 from neardecode_testbench.devices.token_board import TokenBoard
 from neardecode_testbench.drive.backends import simulate
 from neardecode_testbench.drive.design import Design
@@ -14,14 +14,14 @@ from neardecode_testbench.scenarios.token_decode import TokenDecode
 TINY = PRESETS["decoder-tiny"]
 # A channel and a vault a chip.
 CONFIGS = {
-    split: Config.model_validate(
+    split: with_changes(
+        TINY,
         {
-            **TINY.model_dump(),
             "chips": 2,
-            "flash": {**TINY.flash.model_dump(), "channels": 1},
-            "stack": {**TINY.stack.model_dump(), "vaults": 1},
-            "decoder": {**TINY.decoder.model_dump(), "split": split},
-        }
+            "flash": {"channels": 1},
+            "stack": {"vaults": 1},
+            "decoder": {"split": split},
+        },
     )
     for split in ("context", "heads")
 }

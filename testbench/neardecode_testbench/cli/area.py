@@ -14,7 +14,7 @@ from neardecode_synth.scaling import Factors
 from neardecode_testbench.cli.app import app
 from neardecode_testbench.cli.area_blocks import STANDARD, SWEEPS, Size
 from neardecode_testbench.cli.area_results import block_results, complain
-from neardecode_testbench.cli.blocks import BLOCKS
+from neardecode_testbench.cli.blocks import BlocksArgument, check_blocks
 from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.cli.libraries import (
     LibertyOption,
@@ -40,10 +40,7 @@ __all__ = ["area"]
 
 @app.command()
 def area(
-    blocks: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[BLOCK]...", help=f"Any of: {', '.join(BLOCKS)}."),
-    ] = None,
+    blocks: BlocksArgument = None,
     config: Annotated[
         str | None,
         typer.Option(
@@ -102,8 +99,7 @@ def area(
     factors = factors_of(liberty, liberty_nm, to_nm)
     if sweep and (blocks or config or changes):
         raise InputError("--sweep has blocks and sizes of its own")
-    if unknown := [block for block in blocks or () if block not in BLOCKS]:
-        raise InputError(f"{unknown[0]}: no such block; known: {', '.join(BLOCKS)}")
+    check_blocks(blocks or ())
     quiet = json is not None and str(json) == "-"
     library = None if gates_only else library_of(liberty)
     if not quiet and not gates_only:

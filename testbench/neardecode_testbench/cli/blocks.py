@@ -1,7 +1,9 @@
 """The blocks that commands know by name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated
 
+import typer
 from amaranth.lib import wiring
 from amaranth.utils import ceil_log2
 
@@ -34,7 +36,7 @@ from neardecode.vector.residual import ResidualAdd
 from neardecode.vector.rotation import Rotation
 from neardecode_testbench.cli.errors import InputError
 
-__all__ = ["BLOCKS", "SMALL", "make_block"]
+__all__ = ["BLOCKS", "SMALL", "BlocksArgument", "check_blocks", "make_block"]
 
 
 def _router(config: Config) -> Router:
@@ -156,12 +158,29 @@ SMALL: Mapping[str, tuple[str, tuple[str, ...]]] = dict.fromkeys(BLOCKS, ("tiny"
 """A small configuration of each: a preset and what stands in place of its own keys."""
 
 
+BlocksArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[BLOCK]...", help=f"Any of: {', '.join(BLOCKS)}."),
+]
+"""Blocks of a command that has a list of its own without any."""
+
+
 def make_block(name: str, config: Config) -> wiring.Component:
     """A block of a configuration.
 
     Raises:
         InputError: if there is no such block.
     """
-    if name not in BLOCKS:
-        raise InputError(f"{name}: no such block; known: {', '.join(BLOCKS)}")
+    check_blocks([name])
     return BLOCKS[name](config)
+
+
+def check_blocks(names: Iterable[str]) -> None:
+    """Refuses a block that there is not.
+
+    Raises:
+        InputError: naming it and those that there are.
+    """
+    for name in names:
+        if name not in BLOCKS:
+            raise InputError(f"{name}: no such block; known: {', '.join(BLOCKS)}")

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from neardecode.config import Config, load
+from neardecode.config import Config, load, merged
 from neardecode_testbench.cli.app import app
 from neardecode_testbench.cli.decode_tokens import (
     print_tokens,
@@ -219,11 +219,9 @@ def decode(
 
 
 def _joined(settings: Config, chips: int, split: str, config: str) -> Config:
-    tables = settings.model_dump()
-    if settings.decoder is not None:
-        tables["decoder"]["split"] = split
+    shared = {} if settings.decoder is None else {"decoder": {"split": split}}
     try:
-        return Config.model_validate({**tables, "chips": chips})
+        return Config.model_validate(merged(settings.model_dump(), {"chips": chips, **shared}))
     except ValidationError as error:
         (first, *_) = error.errors()
         option = f"--split {split}" if "split" in first["loc"] else f"--chips {chips}"

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from rich.markup import escape
 
-from neardecode.config import Config
+from neardecode.config import Config, merged
 from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.cli.output import console
 from neardecode_testbench.drive.backends import Backend, simulate
@@ -39,9 +39,7 @@ def side_by_side(settings: Config, sequences: int) -> Config:
     if need > settings.fabric.payload_bits:
         more["fabric"] = {"payload_bits": 1 << (need - 1).bit_length()}
     try:
-        return Config.model_validate(
-            {**tables, **{name: {**tables[name], **keys} for name, keys in more.items()}}
-        )
+        return Config.model_validate(merged(tables, more))
     except ValidationError as error:
         (first, *_) = error.errors()
         raise InputError(f"--prompt: {sequences} side by side: {first['msg']}") from None

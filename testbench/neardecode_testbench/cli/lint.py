@@ -13,7 +13,7 @@ from rich.table import Table
 
 from neardecode_testbench.cli.app import app
 from neardecode_testbench.cli.area_blocks import Size
-from neardecode_testbench.cli.blocks import BLOCKS, SMALL
+from neardecode_testbench.cli.blocks import BLOCKS, SMALL, BlocksArgument, check_blocks
 from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.cli.output import JsonOption, check_writable, console, write_json
 from neardecode_testbench.cli.verilog import verilog_of
@@ -22,10 +22,7 @@ from neardecode_testbench.drive.lint import lint as warnings_of
 
 @app.command()
 def lint(
-    blocks: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[BLOCK]...", help=f"Any of: {', '.join(BLOCKS)}."),
-    ] = None,
+    blocks: BlocksArgument = None,
     config: Annotated[
         str | None,
         typer.Option(metavar="PRESET|FILE", help="Configuration; by default a small one of each."),
@@ -45,8 +42,7 @@ def lint(
     """
     check_writable(json)
     names = blocks or list(BLOCKS)
-    if unknown := [name for name in names if name not in BLOCKS]:
-        raise InputError(f"{unknown[0]}: no such block; known: {', '.join(BLOCKS)}")
+    check_blocks(names)
     sizes = [Size(name, config) if config else Size(name, *SMALL[name]) for name in names]
     workers = min(jobs or os.cpu_count() or 1, len(sizes))
     if workers == 1:
