@@ -23,6 +23,7 @@ from neardecode.config import (
 )
 from neardecode.decoder.decoder import TokenDecoder
 from neardecode.lib.fifo import StreamFIFO
+from neardecode.lib.once import once
 from neardecode.lib.page_share import PageShare
 from neardecode.slice_array import SliceArray, slice_counter_names
 from neardecode.stack.command import DramBus
@@ -57,6 +58,7 @@ def _chosen(values: list, index: Signal) -> Value:
     return Array(chosen)[index >> GROUP_BITS]
 
 
+@once
 class TokenChip(wiring.Component):
     """Weights in flash, the KV cache in vaults, slices beside both, and the token decoder.
 

@@ -1,14 +1,15 @@
 """Any component to RTLIL and Verilog.
 
 Amaranth writes one module for every instance, and an initial value for every word of every
-memory. Here instances that are alike share one module, and memories start undefined, as SRAM
-does: nothing in this hardware reads a word before it wrote it, which the simulations with
-unknown values (Icarus) check.
+memory. Here instances that are alike share one module (where `once` says so they are not even
+elaborated twice), and memories start undefined, as SRAM does: nothing in this hardware reads a word
+before it wrote it, which the simulations with unknown values (Icarus) check.
 """
 
 import contextlib
 import gc
 import re
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from amaranth.hdl import Elaboratable, Value
 from amaranth.lib import wiring
 
 from neardecode.lib.clock_gate import CLOCK_GATE, ClockGates
+from neardecode.lib.once import Modules
 from neardecode.tools import run_passes
 from neardecode.whole_words import fit_words
 
@@ -41,6 +43,7 @@ _NO_BITS = re.compile(r"^  (?:wire|reg) \[-1:0\] [^\n]*;\n", re.M)
 
 MODULE = re.compile(r"^((?:attribute [^\n]*\n)*)module \\(\S+)\n(.*?)^end\n", re.M | re.S)
 """A module in RTLIL: its attributes, name and body."""
+_TOP = "attribute \\top 1\n"
 _CHILD = re.compile(r"^  cell \\(\S+) (\S+)\n((?:    [^\n]*\n)*)  end\n", re.M)
 _CONNECT = re.compile(r"^    connect (\S+) ([^\n]*)\n", re.M)
 _UNNAMED = re.compile(r"\\port\$\d+\$\d+")
@@ -56,24 +59,30 @@ _SOURCE_OF_AMARANTH = re.compile(
 _PRIORITY = re.compile(r"(?<=parameter signed \\PRIORITY )32'[01]+")
 
 
+class _GatedModules(Modules, ClockGates):
+    """Modules, some of them under a clock of their own."""
+
+
 def to_rtlil(
-    component: Elaboratable,
-    name: str,
-    platform: ClockGates | None = None,
-    *,
-    sources: bool = False,
+    component: Elaboratable, name: str, *, gated: bool = False, sources: bool = False
 ) -> str:
     """The RTLIL of a component, each distinct module once.
 
     Args:
         component: A component whose signature gives its ports.
         name: The top module's name.
-        platform: What there is besides logic.
+        gated: Whether there are clock gates.
         sources: Whether each wire says the file, from the package on, and line of its declaration;
             what Amaranth declares, such as ports, says none.
     """
+
+    def convert(part: Elaboratable, part_name: str) -> str:
+        return rtlil.convert(part, name=part_name, platform=platform, emit_src=sources)
+
+    platform = (_GatedModules if gated else Modules)(convert)
     with _undefined_memories(), _no_collection():
-        text = rtlil.convert(component, name=name, platform=platform, emit_src=sources)
+        whole = platform.module(component, name)
+    text = whole + "".join(platform.texts.values()).replace(_TOP, "")
     if sources:
         text = _SOURCE_OF_OTHERS.sub("", _SOURCE_OF_AMARANTH.sub("", text))
         text = text.replace(f'"{Path(__file__).parents[1]}/', '"')
@@ -100,7 +109,7 @@ def to_verilog(component: Elaboratable, name: str) -> str:
         " -remove amaranth.decoding",
         "write_verilog -sv -norename -noattr out.v",
     )
-    rtlil_text = fit_words(to_rtlil(component, name, ClockGates()))
+    rtlil_text = fit_words(to_rtlil(component, name, gated=True))
     (text,) = run_passes(passes, {"in.il": rtlil_text}, ("out.v",))
     # Yosys extends signs bit by bit, which simulators take at its word; a signal of no bits would
     # be one of two.
@@ -180,15 +189,14 @@ def _undefined_memories():
 
 
 def _share_modules(text: str) -> str:
-    """Drops every module whose body equals an earlier one's, children first."""
+    """Drops every module whose body equals an earlier one's."""
     modules = {match[2]: (match[1], match[3]) for match in MODULE.finditer(text)}
     shared: dict[str, str] = {}
     ports: dict[str, dict[str, str]] = {}
     by_body: dict[str, str] = {}
     kept: list[str] = []
 
-    # A child's name is its parent's with a suffix, so the deepest names come first.
-    for name in sorted(modules, key=lambda name: -name.count(".")):
+    for name in _children_first(modules):
         attributes, body = modules[name]
         # Amaranth numbers unnamed ports through the whole design; here, through the module.
         names = {
@@ -220,3 +228,18 @@ def _share_modules(text: str) -> str:
         if shared[name] == name:
             kept.append(f"{attributes}module \\{name}\n{body}end\n")
     return "".join(kept)
+
+
+def _children_first(modules: Mapping[str, tuple[str, str]]) -> list[str]:
+    """Names of modules, each behind those that it has instances of."""
+    ordered: dict[str, None] = {}
+
+    def add(name: str) -> None:
+        if name in modules and name not in ordered:
+            for child, _, _ in _CHILD.findall(modules[name][1]):
+                add(child)
+            ordered[name] = None
+
+    for name in modules:
+        add(name)
+    return list(ordered)

@@ -12,7 +12,6 @@ from typing import Any
 from amaranth.lib import wiring
 
 import neardecode
-from neardecode.lib.clock_gate import ClockGates
 from neardecode.verilog import to_rtlil
 from neardecode_synth.units import Unit, divide
 from neardecode_synth.yosys import SynthesisError, is_kept, kept
@@ -90,7 +89,7 @@ def divided(block: Block) -> Unit:
 
 def elaborated(component: wiring.Component, name: str) -> str:
     """RTLIL of a component, with the names and the clock gates that its Verilog has."""
-    return to_rtlil(component, name, ClockGates(), sources=True)
+    return to_rtlil(component, name, gated=True, sources=True)
 
 
 def _attempt(block: Block) -> Elaboration | SynthesisError:

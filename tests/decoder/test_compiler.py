@@ -82,6 +82,11 @@ def test_weights_of_a_format_that_slices_lack_are_refused():
         compile_model(*model(BlockFormat.Q4_0), CONFIG, 32)
 
 
+def test_rows_shorter_than_a_beat_are_refused():
+    with pytest.raises(CompileError, match="has rows of 1 blocks on a chip, fewer than the 2"):
+        compile_model(*model(width=32), CONFIG, 32)
+
+
 def test_more_tokens_than_rows_of_the_hardware_are_refused():
     with pytest.raises(CompileError, match="tokens of a sequence"):
         compile_model(*model(), CONFIG, 1024)

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from neardecode.config import BLOCK_ELEMENTS, Config
+from neardecode.lib.once import once
 from neardecode.lib.page import BeatWrite
 from neardecode.vector.quantiser import ScaledBlock
 
@@ -31,6 +32,7 @@ class RowPlace(data.StructLayout):
         )
 
 
+@once
 class KvAppender(wiring.Component):
     """Writes rows of MXINT8 blocks as `PageLayout` says.
 

@@ -9,6 +9,7 @@ from neardecode.attention.merge import AttentionWords
 from neardecode.attention.unit import others
 from neardecode.config import BLOCK_ELEMENTS, Config
 from neardecode.lib.clock_gate import Gated
+from neardecode.lib.once import once
 from neardecode.vector.quantiser import Quantiser, ScaledBlock
 
 __all__ = ["AttendedBlock", "AttendedPacker"]
@@ -34,6 +35,7 @@ class AttendedBlock(data.StructLayout):
         )
 
 
+@once
 class AttendedPacker(wiring.Component):
     """Packs the words of every query head, side by side, and gives one block after another.
 

@@ -12,6 +12,7 @@ from neardecode.compute.command import SliceSum
 from neardecode.config import Config
 from neardecode.lib.clock_gate import Gated
 from neardecode.lib.fifo import StreamFIFO
+from neardecode.lib.once import once
 from neardecode.vector.finish import SoftmaxFinish
 from neardecode.vector.merge import SoftmaxMerge
 
@@ -60,6 +61,7 @@ class Phase(enum.Enum, shape=2):
     SUMS = 2
 
 
+@once
 class AttentionMerge(wiring.Component):
     """Takes partials and sums of every part in turn and gives the finished words of each query.
 

@@ -22,6 +22,7 @@ from neardecode.config import (
 )
 from neardecode.lib.counters import CycleCounters
 from neardecode.lib.fifo import StreamFIFO
+from neardecode.lib.once import once
 from neardecode.lib.page import PageBeat, PageRequest
 
 __all__ = ["AttentionUnit", "others"]
@@ -35,6 +36,7 @@ def others(streams: Sequence[stream.Interface], index: int, name: str) -> Value:
     return Cat(getattr(each, name) for at, each in enumerate(streams) if at != index).all()
 
 
+@once
 class AttentionUnit(wiring.Component):
     """Attends to rows of keys and values, each read once for all queries that share them.
 

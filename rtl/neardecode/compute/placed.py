@@ -9,6 +9,7 @@ from amaranth.lib.wiring import Out, connect, flipped
 from neardecode.compute.off_stack import Crossing, OffStackLink
 from neardecode.compute.slice import MacSlice
 from neardecode.config import Config
+from neardecode.lib.once import once
 
 __all__ = ["PlacedSlice"]
 
@@ -18,6 +19,7 @@ FROM_HOST = ("activations", "probabilities", "selections")
 TO_HOST = ("results", "sums")
 
 
+@once
 class PlacedSlice(wiring.Component):
     """The same slice between its memory in the stack and its host outside.
 

@@ -25,6 +25,7 @@ from neardecode.compute.zeros import ZeroBlocks
 from neardecode.config import BLOCK_ELEMENTS, TAG_BITS, Config, SliceCause
 from neardecode.lib.clock_gate import Gated
 from neardecode.lib.counters import CycleCounters
+from neardecode.lib.once import once
 from neardecode.lib.page import PageBeat, PageRequest
 
 __all__ = ["MacSlice"]
@@ -32,6 +33,7 @@ __all__ = ["MacSlice"]
 COUNT_BITS = 48
 
 
+@once
 class MacSlice(wiring.Component):
     """Products of the rows of pages with block-scaled activations, or their sums over rows.
 

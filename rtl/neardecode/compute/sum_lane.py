@@ -9,10 +9,12 @@ from neardecode.compute.align import Align
 from neardecode.compute.lanes import WIDE_BITS
 from neardecode.compute.scales import EXPONENT_BITS
 from neardecode.config import Compute as ComputeConfig
+from neardecode.lib.once import once
 
 __all__ = ["SumLane"]
 
 
+@once
 class SumLane(wiring.Component):
     """One lane of one vector: a product to a term, a term to a sum.
 

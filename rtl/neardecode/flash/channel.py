@@ -16,11 +16,13 @@ from neardecode.flash.read.expander import PageExpander
 from neardecode.flash.status import ReadStatus
 from neardecode.lib.counters import CycleCounters, EventCounters
 from neardecode.lib.fifo import StreamFIFO
+from neardecode.lib.once import once
 from neardecode.lib.page import PageBeat, PageRequest
 
 __all__ = ["FlashChannel"]
 
 
+@once
 class FlashChannel(wiring.Component):
     """A channel that only reads, for the slice beside it.
 

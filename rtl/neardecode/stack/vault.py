@@ -7,6 +7,7 @@ from amaranth.utils import exact_log2
 
 from neardecode.config import HeatConstants, Stack, StackCycles, VaultCause, VaultEvent
 from neardecode.lib.counters import CycleCounters, EventCounters
+from neardecode.lib.once import once
 from neardecode.lib.page import BeatRequest, BeatWrite, PageBeat, PageRequest
 from neardecode.stack.banks import BankStates
 from neardecode.stack.command import DramBus, DramBusInterface, RowKind
@@ -24,6 +25,7 @@ SHOWN = ("temperature", "throttle", "permit")
 """What a vault shows of its heat."""
 
 
+@once
 class VaultController(wiring.Component):
     """Reads and writes the DRAM of one vault.
 

@@ -40,7 +40,11 @@ def validated(seed: int, count: int, jobs: int | None, *, quiet: bool) -> Valida
     """
     points = draw(seed, count)
     rows = validate(points, jobs or os.cpu_count() or 1)
-    done = list(track(rows, "Points", count, console=console, disable=quiet))
+    done = []
+    for row in track(rows, "Points", count, console=console, disable=quiet):
+        done.append(row)
+        if not quiet:
+            console.print(_line(row), style="dim", highlight=False, soft_wrap=True)
     order = {tuple(point.table().items()): number for number, point in enumerate(points)}
     done.sort(key=lambda row: order[tuple((name, row[name]) for name in points[0].table())])
     result = Validation(seed, tuple(done))
@@ -49,6 +53,12 @@ def validated(seed: int, count: int, jobs: int | None, *, quiet: bool) -> Valida
     if not result.good:
         raise InputError(f"no point could be run: {result.failed[0]['failed']}")
     return result
+
+
+def _line(row: dict[str, Any]) -> str:
+    """What came of a point, as it comes."""
+    named = ", ".join(f"{name} {row[key]}" for key, name in HEADS.items())
+    return f"{named}: {row['failed'] or format(row['error'], '.3%')}"
 
 
 def _print(result: Validation) -> None:

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from neardecode.config import Stack, StackCycles
+from neardecode.lib.once import once
 from neardecode.stack.command import DramBus, DramBusInterface
 from neardecode_testbench.devices.dram_rules import DramRule, DramRules
 from neardecode_testbench.devices.lanes import DieLanes
@@ -14,6 +15,7 @@ from neardecode_testbench.devices.storage import StorageInterface, StoragePort
 __all__ = ["DramDies"]
 
 
+@once
 class DramDies(wiring.Component):
     """All banks of a vault, over all its dies.
 

@@ -8,6 +8,7 @@ from amaranth.utils import ceil_log2
 from neardecode.config import Flash
 from neardecode.flash.bus import CoreDieBus, CoreDieBusInterface
 from neardecode.lib.fifo import StreamFIFO
+from neardecode.lib.once import once
 from neardecode_testbench.devices.banks import PageRegisters
 from neardecode_testbench.devices.faults import (
     CANDIDATES,
@@ -28,6 +29,7 @@ __all__ = ["NandDies"]
 SHORTEST_SENSE, SHORTEST_RECORDED_SENSE = 3, 8
 
 
+@once
 class NandDies(wiring.Component):
     """All banks of all core dies of a channel.
 

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from neardecode.config import PRESETS, BlockFormat, Config, with_changes
+from neardecode.config import BLOCK_ELEMENTS, PRESETS, BlockFormat, Config, with_changes
 from neardecode_testbench.model.program import program_of
 from neardecode_testbench.model.shapes import Shape
 
 __all__ = ["LONGEST_SENSE_US", "RANGES", "Board", "Measured", "draw"]
 
 LONGEST_SENSE_US = 20.0
-POINTS_A_BOARD = 5
+POINTS_A_BOARD = 8
+"""What is compiled for one of them takes longer than to run it."""
 TOKENS = (7, 1, 19)
 CYCLES = 60_000
 """Cycles of a token, about, above which a model is drawn smaller."""
@@ -208,20 +209,26 @@ def _boards(random: np.random.Generator, count: int) -> list[Board]:
 def _shape(random: np.random.Generator, board: Board, sense_us: float) -> Shape:
     """A model that a token goes through in not too many cycles."""
     chips, group, size = board["chips"], board["group"], board["head_elements"]
-    kv_heads = int(random.integers(1, 4))
+    # Blocks of a beat: no row of a chip is shorter.
+    beat = board.config.flash.layout(board.block_format).blocks_a_beat
+    fewest_heads = ceil(beat * chips * BLOCK_ELEMENTS / (group * size))
+    kv_heads = max(fewest_heads, int(random.integers(1, 4)))
     if board["split"] == "heads" and chips > 1:
-        kv_heads = chips
+        kv_heads = chips * ceil(fewest_heads / chips)
+    narrowest, least_ffn = BLOCK_ELEMENTS * max(2, beat), BLOCK_ELEMENTS * beat * chips
     least = max(96, board["lanes"] * chips * 2)
-    layers, ffn = int(random.integers(1, 4)), 32 * int(random.integers(max(2, chips), 13))
-    width, vocabulary = 64 * int(random.integers(1, 4)), int(random.integers(least, 640))
+    layers = int(random.integers(1, 4))
+    ffn = max(least_ffn, BLOCK_ELEMENTS * int(random.integers(2, 13)))
+    width = max(narrowest, 64 * int(random.integers(1, 4)))
+    vocabulary = int(random.integers(least, 640))
     config = with_changes(board.config, {"flash": {"sense_ns": 1000 * sense_us}})
     while True:
         shape = Shape("random", layers, width, kv_heads * group, kv_heads, size, ffn, vocabulary)
         cycles = program_of(shape, config, CONTEXTS[1]).beats / config.utilisation_bound
         smaller = (
             max(1, layers - 1),
-            max(64, width - 64),
-            max(32 * max(2, chips), ffn - 96),
+            max(narrowest, width - 64),
+            max(least_ffn, ffn - 96),
             max(least, vocabulary // 2),
         )
         if cycles <= CYCLES or smaller == (layers, width, ffn, vocabulary):

@@ -83,6 +83,11 @@ class _Channels:
         if rows < channels:
             raise CompileError(f"{name} has {rows} rows, fewer than the {channels} channels")
         layout = config.flash.layout(weights.format)
+        if blocks < layout.blocks_a_beat:
+            raise CompileError(
+                f"{name} has rows of {blocks} blocks on a chip, fewer than the"
+                f" {layout.blocks_a_beat} of a beat"
+            )
         times = layout.blocks_a_beat // gcd(blocks, layout.blocks_a_beat)
         at_most(blocks * times, config.compute.blocks_a_row, f"{name}: blocks a row")
         at_most(-(-rows // channels), config.compute.rows, f"{name}: rows of a channel")
