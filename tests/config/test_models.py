@@ -52,12 +52,12 @@ def test_a_term_leaves_the_sum_of_a_row_its_bits():
 
 
 def test_a_result_has_row_value_two_flags_and_tag():
-    assert Config().result_bits == 16 + 48 + 2 + 16
+    assert Config().compute.result_bits == 16 + 48 + 2 + 16
 
 
 def test_a_result_has_a_value_and_a_flag_a_vector():
     config = Config(compute=Compute(vectors=3), fabric=Fabric(payload_bits=180))
-    assert config.result_bits == 16 + 3 * 49 + 1 + 16
+    assert config.compute.result_bits == 16 + 3 * 49 + 1 + 16
     with pytest.raises(ValidationError, match="result of 180 bits, not 179"):
         Config(compute=Compute(vectors=3), fabric=Fabric(payload_bits=179))
 

@@ -6,7 +6,6 @@ from amaranth.sim import Simulator
 
 from neardecode.config import PRESETS, Target
 from neardecode.decoder.gather import ResultGather
-from neardecode_testbench.cli.decode_tokens import side_by_side
 from neardecode_testbench.reference.arithmetic import add_residual, to_words
 
 CONFIG = PRESETS["decoder-tiny"]
@@ -125,7 +124,7 @@ def test_the_token_is_the_first_of_the_largest(seed):
 @pytest.mark.parametrize("seed", range(2))
 def test_every_sequence_has_its_words_and_its_token(seed):
     """All of a row's are written in one cycle."""
-    three = side_by_side(CONFIG, 3)
+    three = CONFIG.side_by_side(3)
     values = np.random.default_rng(seed).integers(-(1 << 40), 1 << 40, (3, 33))
     vector, found = three.vector, {}
     gather = ResultGather(three)

@@ -3,7 +3,6 @@
 import pytest
 
 from neardecode.config import PRESETS, with_changes
-from neardecode_testbench.cli.decode_tokens import side_by_side
 from neardecode_testbench.devices.token_board import TokenBoard
 from neardecode_testbench.drive.backends import simulate
 from neardecode_testbench.drive.design import Design
@@ -19,7 +18,7 @@ COUNT = 4
 
 
 PAIR = with_changes(TINY, {"chips": 2, "flash": {"channels": 1}, "stack": {"vaults": 1}})
-CONFIGS = {"one chip": side_by_side(TINY, 3), "two chips": side_by_side(PAIR, 2)}
+CONFIGS = {"one chip": TINY.side_by_side(3), "two chips": PAIR.side_by_side(2)}
 
 
 @pytest.fixture(scope="module", params=CONFIGS.values(), ids=CONFIGS)

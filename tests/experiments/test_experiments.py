@@ -8,6 +8,7 @@ from neardecode_testbench.experiments.baseline import baseline_experiment
 from neardecode_testbench.experiments.case import Case
 from neardecode_testbench.experiments.figure import Figure, FigureError
 from neardecode_testbench.experiments.memory_claims import memory_claims
+from neardecode_testbench.experiments.near_overlap import crossed_cycles
 from neardecode_testbench.experiments.outcome import Column, Outcome
 from neardecode_testbench.experiments.scaling import (
     SWITCH_NS,
@@ -105,6 +106,22 @@ def test_near_memory_keeps_bytes_off_the_edges():
     assert off["tokens_low"] <= off["tokens_a_second"] <= off["tokens_high"]
     assert off["tokens_a_second"] <= on["tokens_a_second"]
     assert on["joules"] < off["joules"]
+
+
+def test_ablation_shows_the_simulated_port_beside_its_rule():
+    ports = [
+        {"work": "work", "near_memory": "on", "rtl_cycles": 101, "model_cycles": 100},
+        {"work": "work", "near_memory": "off", "rtl_cycles": 808, "model_cycles": 808},
+    ]
+    outcome = ablation_experiment([CASE], 1, ports)
+    assert [row["near_memory"] for row in outcome.rows] == ["on", "off"] * 2
+    assert [row["rtl"] for row in outcome.rows] == [101, 808, None, None]
+    assert any("8.00 times on work" in note and "within 0.99%" in note for note in outcome.notes)
+
+
+def test_beats_that_cross_cost_what_pins_are_slower():
+    assert crossed_cycles(110, 100, 800) == 810
+    assert crossed_cycles(110, 100, 50) == 110
 
 
 def test_baseline_is_as_fast_as_its_pins():

@@ -17,14 +17,14 @@ from neardecode.config.causes import (
     VaultEvent,
 )
 from neardecode.config.changes import merged, with_changes
-from neardecode.config.compute import Compute
+from neardecode.config.compute import TAG_BITS, Compute
 from neardecode.config.decoder import KEY_TURN_FRACTION_BITS, Decoder
 from neardecode.config.fabric import Fabric
 from neardecode.config.flash import Ecc, Flash, Host, Repair
 from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat, PageLayout, page_layout
 from neardecode.config.kv import Kv, KvMap
 from neardecode.config.link import Protection
-from neardecode.config.models import TAG_BITS, Config, Decode
+from neardecode.config.models import Config, Decode
 from neardecode.config.off_stack import OffStack
 from neardecode.config.presets import PRESETS
 from neardecode.config.program import Operation, Target, descriptor_bits, table_row_beats

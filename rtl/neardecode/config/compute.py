@@ -7,7 +7,10 @@ from pydantic import BeforeValidator, Field, model_validator
 from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat
 from neardecode.config.section import Section, power_of_two
 
-__all__ = ["Compute", "FormatName"]
+__all__ = ["TAG_BITS", "Compute", "FormatName"]
+
+TAG_BITS = 16
+"""Bits of the tag that a command carries and its results return."""
 
 FormatName = Literal["Q4_0", "Q4_1", "Q8_0", "MXINT8", "MXFP4"]
 """A `BlockFormat` by its name."""
@@ -88,6 +91,11 @@ class Compute(Section):
     def sum_term_bits(self) -> int:
         """Bits to which a row's term of a sum over rows saturates: `rows` of them fit."""
         return self.accumulator_bits - self.row_bits
+
+    @property
+    def result_bits(self) -> int:
+        """Bits of a result: row, a value and a flag a vector, error and tag."""
+        return self.row_bits + self.vectors * (self.accumulator_bits + 1) + 1 + TAG_BITS
 
     @property
     def row_bits(self) -> int:

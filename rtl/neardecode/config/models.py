@@ -20,7 +20,7 @@ from neardecode.config.section import Section
 from neardecode.config.stack import HeatConstants, Stack, StackCycles
 from neardecode.config.vector import Vector
 
-__all__ = ["TAG_BITS", "Config", "Decode"]
+__all__ = ["Config", "Decode"]
 
 
 class Decode(Section):
@@ -66,9 +66,10 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.fabric.payload_bits < self.result_bits:
+        if self.fabric.payload_bits < self.compute.result_bits:
             raise ValueError(
-                f"fabric.payload_bits must hold a slice's result of {self.result_bits} bits,"
+                f"fabric.payload_bits must hold a slice's result of"
+                f" {self.compute.result_bits} bits,"
                 f" not {self.fabric.payload_bits}"
             )
         for layout in (self.kv_layout, *self.weight_layouts):
@@ -178,12 +179,28 @@ class Config(Section):
             }
         )
 
-    @property
-    def result_bits(self) -> int:
-        """Bits of a slice's result: row, a value and a flag a vector, error and tag."""
-        compute = self.compute
-        values = compute.vectors * (compute.accumulator_bits + 1)
-        return (compute.rows - 1).bit_length() + values + 1 + TAG_BITS
+    def side_by_side(self, sequences: int) -> "Config":
+        """The same decoder for so many sequences: a vector a sequence, and flits that hold them.
+
+        Raises:
+            pydantic.ValidationError: if it does not fit together.
+        """
+        tables = self.model_dump()
+        if self.decoder is None or sequences == self.decoder.sequences:
+            return self
+        compute = Compute.model_validate({**tables["compute"], "vectors": sequences})
+        fabric = self.fabric
+        if compute.result_bits > fabric.payload_bits:
+            payload_bits = 1 << (compute.result_bits - 1).bit_length()
+            fabric = Fabric.model_validate({**tables["fabric"], "payload_bits": payload_bits})
+        return Config.model_validate(
+            {
+                **tables,
+                "compute": compute,
+                "fabric": fabric,
+                "decoder": {**tables["decoder"], "sequences": sequences},
+            }
+        )
 
     @property
     def weight_layouts(self) -> tuple[PageLayout, ...]:
@@ -283,7 +300,3 @@ class Config(Section):
     def cycles(self, nanoseconds: float) -> int:
         """A time in cycles, rounded up."""
         return max(1, ceil(round(nanoseconds * self.clock_ghz, 6)))
-
-
-TAG_BITS = 16
-"""Bits of the tag that a command carries and its results return."""

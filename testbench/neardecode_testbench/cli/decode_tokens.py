@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from rich.markup import escape
 
-from neardecode.config import Config, merged
+from neardecode.config import Config
 from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.cli.output import console
 from neardecode_testbench.drive.backends import Backend, simulate
@@ -24,22 +24,13 @@ RATIO_LIMIT = 1.0001
 
 
 def side_by_side(settings: Config, sequences: int) -> Config:
-    """The same decoder for so many sequences.
+    """As `Config.side_by_side`.
 
     Raises:
         InputError: if it cannot be built for as many.
     """
-    tables = settings.model_dump()
-    if sequences == tables["decoder"]["sequences"]:
-        return settings
-    more = {"compute": {"vectors": sequences}, "decoder": {"sequences": sequences}}
-    need = settings.result_bits + (sequences - settings.compute.vectors) * (
-        settings.compute.accumulator_bits + 1
-    )
-    if need > settings.fabric.payload_bits:
-        more["fabric"] = {"payload_bits": 1 << (need - 1).bit_length()}
     try:
-        return Config.model_validate(merged(tables, more))
+        return settings.side_by_side(sequences)
     except ValidationError as error:
         (first, *_) = error.errors()
         raise InputError(f"--prompt: {sequences} side by side: {first['msg']}") from None

@@ -21,7 +21,6 @@ from neardecode_synth.scaling import Factors
 from neardecode_testbench.cli.app import app
 from neardecode_testbench.cli.area_blocks import DEPTHS
 from neardecode_testbench.cli.blocks import make_block
-from neardecode_testbench.cli.decode_tokens import side_by_side
 from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.cli.libraries import (
     LibertyOption,
@@ -152,7 +151,7 @@ def _sequences(run: Mapping[str, Any]) -> int:
 
 def _built(run: Mapping[str, Any], config: Config) -> Config:
     """The configuration as it was built for the run's sequences."""
-    return config if _sequences(run) == 1 else side_by_side(config, _sequences(run))
+    return config.side_by_side(_sequences(run))
 
 
 def _link_bits(run: Mapping[str, Any], config: Config) -> int:

@@ -17,6 +17,7 @@ from neardecode_testbench.experiments.ablation import ablation_experiment
 from neardecode_testbench.experiments.baseline import baseline_experiment
 from neardecode_testbench.experiments.case import Case
 from neardecode_testbench.experiments.claims import Models, claims
+from neardecode_testbench.experiments.near_overlap import near_overlap
 from neardecode_testbench.experiments.outcome import Outcome
 from neardecode_testbench.experiments.overlap import overlap
 from neardecode_testbench.experiments.scaling import scaling_experiment
@@ -60,6 +61,9 @@ def ablation(
     context: Annotated[
         list[int] | None, typer.Option(min=1, help="Tokens attended to; may be repeated.")
     ] = None,
+    rtl: Annotated[
+        bool, typer.Option(help="Simulate a memory port beside it; needs a compiler.")
+    ] = True,
     jobs: JobsOption = None,
     json: JsonOption = None,
 ) -> None:
@@ -68,12 +72,16 @@ def ablation(
     Example: `neardecode experiment ablation --model llama-2-7b --context 4096 --json off.json`
     """
     check_writable(json)
+    settings = load(config)
     cases = [
-        Case(load_shape(name), load(config), 1, rows)
+        Case(load_shape(name), settings, 1, rows)
         for name in model or ["llama-2-7b"]
         for rows in context or [4096]
     ]
-    _finish(ablation_experiment(cases, jobs or os.cpu_count() or 1), json)
+    for case in cases:
+        case.fitted()
+    ports = near_overlap(settings) if rtl else []
+    _finish(ablation_experiment(cases, jobs or os.cpu_count() or 1, ports), json)
 
 
 @commands.command()

@@ -5,9 +5,13 @@ beats take at least their bytes over its pins. In between, the walk's own time i
 pins are slower than the memory behind them; at most, nothing of the crossing is hidden.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from neardecode_synth.energy import energies
 from neardecode_testbench.experiments.baseline import ENDS, vectors_bytes
 from neardecode_testbench.experiments.case import Case
+from neardecode_testbench.experiments.near_overlap import crossed_cycles
 from neardecode_testbench.experiments.outcome import Column, Outcome, runs_of
 from neardecode_testbench.model.project import Projection
 
@@ -32,7 +36,7 @@ class Ablation:
         self.run = run
         self.cycles = (
             max(bound.cycles, weights, kv),
-            run.cycles + max(0.0, weights - flash) + max(0.0, kv - bound.kv_cycles),
+            crossed_cycles(crossed_cycles(run.cycles, flash, weights), bound.kv_cycles, kv),
             run.cycles + weights + kv,
         )
         self.bytes_on = vectors_bytes(run)
@@ -48,8 +52,15 @@ def ablate(cases: list[Case], jobs: int) -> list[Ablation]:
     return [Ablation(run) for run in runs_of(cases, jobs)]
 
 
-def ablation_experiment(cases: list[Case], jobs: int) -> Outcome:
+def ablation_experiment(
+    cases: list[Case], jobs: int, ports: Sequence[Mapping[str, Any]] = ()
+) -> Outcome:
     """Tokens, bytes and energy with near memory on and off.
+
+    Args:
+        cases: What is projected.
+        jobs: Processes at a time.
+        ports: Rows of `near_overlap`, in RTL and by the rule that the others follow.
 
     Raises:
         FigureError: if a figure cannot be.
@@ -67,6 +78,8 @@ def ablation_experiment(cases: list[Case], jobs: int) -> Outcome:
                 "model": case.shape.name,
                 "context": case.context,
                 "near_memory": "on",
+                "rtl": None,
+                "cycles": float(run.cycles),
                 "tokens_a_second": run.tokens_a_second,
                 "tokens_low": run.tokens_a_second,
                 "tokens_high": run.tokens_a_second,
@@ -77,6 +90,8 @@ def ablation_experiment(cases: list[Case], jobs: int) -> Outcome:
                 "model": case.shape.name,
                 "context": case.context,
                 "near_memory": "off",
+                "rtl": None,
+                "cycles": found.cycles[1],
                 "tokens_a_second": middle,
                 "tokens_low": low,
                 "tokens_high": high,
@@ -93,6 +108,8 @@ def ablation_experiment(cases: list[Case], jobs: int) -> Outcome:
             f" {1 - least / (least + found.bytes_off):.2%} where an activation crosses once for all"
             " channels."
         )
+    if ports:
+        notes += _in_rtl(rows, ports)
     pins = cases[0].config.off_stack
     notes.append(
         f"Pins of a stack: {pins.pins} of {pins.pin_gbit_s:g} Gb/s, {pins.bandwidth_gbs:,.1f} GB/s"
@@ -106,6 +123,8 @@ def ablation_experiment(cases: list[Case], jobs: int) -> Outcome:
             Column("model", "model"),
             Column("context", "context", ",d"),
             Column("near_memory", "near memory"),
+            Column("rtl", "cycles in RTL", ",d"),
+            Column("cycles", "cycles", ",.0f"),
             Column("tokens_a_second", "tokens a second", ",.1f"),
             Column("tokens_low", "low", ",.1f"),
             Column("tokens_high", "high", ",.1f"),
@@ -117,6 +136,31 @@ def ablation_experiment(cases: list[Case], jobs: int) -> Outcome:
         tuple(rows),
         tuple(notes),
     )
+
+
+def _in_rtl(rows: list[dict[str, Any]], ports: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Adds what was simulated to the rows, in front; returns what is to be said of it."""
+    blank = dict.fromkeys(rows[0])
+    rows[:0] = [
+        {
+            **blank,
+            "model": f"{one['work']}, a port",
+            "near_memory": one["near_memory"],
+            "rtl": one["rtl_cycles"],
+            "cycles": float(one["model_cycles"]),
+        }
+        for one in ports
+    ]
+    worst = max(abs(one["model_cycles"] / one["rtl_cycles"] - 1) for one in ports)
+    pairs = zip(ports[::2], ports[1::2], strict=True)
+    gains = ", ".join(
+        f"{off['rtl_cycles'] / on['rtl_cycles']:.2f} times on {on['work']}" for on, off in pairs
+    )
+    return [
+        f"A port was simulated with its share of the pins, every value compared: near memory gives"
+        f" {gains}. Its memory's bound, and off the rule of the middle column, are within"
+        f" {worst:.2%} of it."
+    ]
 
 
 def _joules(parts) -> dict[str, float]:

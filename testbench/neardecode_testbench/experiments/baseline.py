@@ -34,7 +34,9 @@ def vectors_bytes(run: Projection) -> tuple[float, float]:
         if step.matrix is not None:
             matrix = step.matrix
             sent += matrix.blocks * matrix.times * block
-            results += (matrix.rows * config.flash.channels + matrix.extra) * config.result_bits
+            results += (
+                matrix.rows * config.flash.channels + matrix.extra
+            ) * config.compute.result_bits
     shape = run.fitted.shape
     heads = shape.layers * shape.heads * shape.head_size
     rows = 2 * shape.layers * shape.kv_heads * shape.head_size
