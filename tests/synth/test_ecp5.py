@@ -6,7 +6,7 @@ import pytest
 
 from neardecode.tools import ToolRun
 from neardecode_synth import ecp5
-from neardecode_synth.ecp5 import Ecp5, Netlist, map_to_ecp5, place
+from neardecode_synth.ecp5 import Ecp5, Netlist, device_for, map_to_ecp5, place
 from neardecode_synth.yosys import SynthesisError
 
 
@@ -54,6 +54,23 @@ def test_nothing_is_an_error(mapped):
         map_to_ecp5(mapped())
 
 
+@pytest.mark.parametrize(
+    ("cells", "device"),
+    [
+        (Ecp5(19_000, 19_000, 22, 44), "25k"),
+        (Ecp5(20_000, 0, 0, 0), "45k"),
+        (Ecp5(10, 10, 60, 0), "85k"),
+    ],
+)
+def test_the_smallest_device_with_room_is_taken(cells, device):
+    assert device_for(cells)[0] == device
+
+
+def test_more_than_the_largest_device_holds_is_refused():
+    with pytest.raises(SynthesisError, match="no ECP5 has room for 70000 LUTs"):
+        device_for(Ecp5(70_000, 10, 0, 0))
+
+
 def test_the_slowest_clock_counts_and_its_path_is_named(mapped, monkeypatch):
     paths = [
         {"from": "clk", "to": "clk", "path": [step("short", 1.0)]},
@@ -64,6 +81,7 @@ def test_the_slowest_clock_counts_and_its_path_is_named(mapped, monkeypatch):
     reports(monkeypatch, fmax=clocks, critical_paths=paths)
     placed = place(mapped(LUT4=1))
     assert placed["fmax_mhz"] == 160.0
+    assert placed["device"] == "25k"
     assert placed["path"] == [{"net": "a", "time_ns": 2.0}, {"net": "c", "time_ns": 6.0}]
 
 

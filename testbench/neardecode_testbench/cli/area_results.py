@@ -87,6 +87,7 @@ def _numbers(one: Area) -> dict[str, Any]:
         for key in ("flip_flops", "dsps", "brams"):
             numbers[f"ecp5_{key}"] = getattr(one.fpga, key)
     if one.placed is not None:
+        numbers["ecp5_device"] = one.placed["device"]
         numbers["ecp5_fmax_mhz"] = one.placed["fmax_mhz"]
         numbers["ecp5_longest_path"] = one.placed["path"]
         numbers.setdefault("fmax_mhz", one.placed["fmax_mhz"])

@@ -94,13 +94,14 @@ def sweep_table(sweeps: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
 
 def _fpga_table(blocks: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:
     table = _table("ECP5", "block")
-    for column in ("LUT", "FF", "DSP", "BRAM", "placed MHz"):
+    for column in ("LUT", "FF", "DSP", "BRAM", "device", "placed MHz"):
         table.add_column(column, justify="right", no_wrap=True)
     for title, one in blocks:
         keys = ("luts", "ecp5_flip_flops", "ecp5_dsps", "ecp5_brams")
         table.add_row(
             title,
             *(_cell(one.get(key), ",") for key in keys),
+            one.get("ecp5_device", "-"),
             _cell(one.get("ecp5_fmax_mhz"), ",.0f"),
         )
     return table
