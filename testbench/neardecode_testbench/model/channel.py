@@ -124,8 +124,7 @@ class Channel:
         """Streams the oldest matrix that was commanded, from when its activations are there."""
         last, waited = self._beats - 1, 0
         way = _ResultWay(self._config, matrix, self._dot)
-        # Rows may be so short that their results hold the slice up.
-        held = matrix.blocks < self._config.flash.channels * matrix.layout.blocks_a_beat
+        held = way.holds(matrix)
         ends = _page_ends(matrix)
         rows = []
         for number in range(matrix.pages):
@@ -235,6 +234,14 @@ class _ResultWay:
             self._counts[-1] = matrix.extra
         self._pending: deque[int] = deque()
         self._gathered: list[int] = []
+
+    def holds(self, matrix: Matrix) -> bool:
+        """Whether rows are so short that results come faster than reader or link takes them."""
+        channels, there_and_back = int(self._counts[0]), 2 * self._latency + 2
+        beat = matrix.layout.blocks_a_beat
+        return (
+            matrix.blocks < channels * beat or matrix.blocks * self._credits < there_and_back * beat
+        )
 
     def page(self, begins: int, ends: NDArray[np.int64], last: int) -> int:
         """A page whose beats are held up by results that wait.
