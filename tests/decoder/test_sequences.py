@@ -55,3 +55,11 @@ def test_weights_are_read_once_for_all(run, config):
     """A step takes far less than as many as there are sequences would, one after the other."""
     a_step = run.cycles / len(run.steps)
     assert run.bound <= a_step < run.bound * config.decoder.sequences
+
+
+def test_heads_that_wait_for_those_of_another_sequence_are_attention(run, config):
+    """Descriptors alone take a few cycles a sequence."""
+    for name, counts in run.blocks.items():
+        if name.endswith("decoder"):
+            assert counts["stalls"]["sequence"] < 0.06 * run.cycles, name
+            assert counts["stalls"]["attention"] > 0

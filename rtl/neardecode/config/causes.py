@@ -257,7 +257,7 @@ class DecoderCause(enum.Enum):
     ACTIVATIONS = 1
     """Activations were being sent."""
     ATTENTION = 2
-    """Activations were to be sent, and what heads attend to had not come."""
+    """Activations, or the next sequence's heads, waited for what heads attend to."""
     VECTOR = 3
     """The vector unit worked, and nothing else could."""
     TABLE = 4

@@ -9,7 +9,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import exact_log2
 
-from neardecode.config import Config, DecoderCause, Target
+from neardecode.config import Config, DecoderCause, Operation, Target
 from neardecode.decoder.activations import ActivationStore
 from neardecode.decoder.chip_port import ChipPort, NetworkSignature
 from neardecode.decoder.exchange import Exchange, TransferWrite
@@ -446,6 +446,12 @@ class TokenDecoder(wiring.Component):
             m.d.comb += cause.eq(DecoderCause.TABLE)
         with m.Elif(path.busy):
             m.d.comb += cause.eq(DecoderCause.VECTOR)
+        # A sequence's heads wait for those of the one before.
+        with m.Elif(
+            (sequencer.descriptor.operation == Operation.ATTEND)
+            & (sequencer.attending | sequencer.sharing)
+        ):
+            m.d.comb += cause.eq(DecoderCause.ATTENTION)
         with m.Else():
             m.d.comb += cause.eq(DecoderCause.SEQUENCE)
         m.d.comb += [counters.counting.eq(self.counting), self.cycles.eq(counters.counts)]
