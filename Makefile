@@ -2,6 +2,7 @@
 # make test   every test, proof and check
 # make check  formatting, lint, types, import order
 # make docs   the site, in build/site
+# make validate   the model against the RTL on 40 configurations drawn by chance: a table
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 # Two BLAS threads fight each other and the simulator for two cores.
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test check docs tools baseline areas clean
+.PHONY: demo test check docs validate tools baseline areas clean
 
 demo: $(VENV)/installed
 	$(BIN)/neardecode model fetch smollm2-135m
@@ -17,7 +18,7 @@ demo: $(VENV)/installed
 
 test: check
 	$(BIN)/neardecode model fetch smollm2-135m
-	$(BIN)/pytest --numprocesses auto --dist worksteal -q
+	$(BIN)/pytest --numprocesses auto --dist worksteal -q --durations 20
 
 check: $(VENV)/installed
 	$(BIN)/ruff format --check
@@ -27,6 +28,9 @@ check: $(VENV)/installed
 
 docs: $(VENV)/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+validate: $(VENV)/installed
+	$(BIN)/neardecode project --validate --seed 1 --points 40
 
 # Renews the committed cycle counts; review the difference.
 baseline: $(VENV)/installed
