@@ -27,7 +27,7 @@ def synthesised(monkeypatch):
                     block.name,
                     [Part(block.name, 1, GATES, 9000.0, 1.6, PATH)],
                     Ecp5(250, 100, 0, 0) if block.fpga else None,
-                    {"fmax_mhz": 90.0, "path": []} if block.fpga else None,
+                    {"device": "25k", "fmax_mhz": 90.0, "path": []} if block.fpga else None,
                 )
                 for block in blocks
             ]
@@ -64,6 +64,7 @@ def test_each_block_of_the_list_has_what_its_tools_said(neardecode, synthesised)
         assert one["fmax_mhz"] == 400.0
         assert one.get("luts") == (250 if size.fpga else None)
         assert one.get("ecp5_fmax_mhz") == (90.0 if size.fpga else None)
+        assert one.get("ecp5_device") == ("25k" if size.fpga else None)
 
 
 def test_the_list_is_whole():
