@@ -122,16 +122,14 @@ def ablation_experiment(
         (
             Column("model", "model"),
             Column("context", "context", ",d"),
-            Column("near_memory", "near memory"),
-            Column("rtl", "cycles in RTL", ",d"),
+            Column("near_memory", "near"),
+            Column("rtl", "RTL cycles", ",d"),
             Column("cycles", "cycles", ",.0f"),
             Column("tokens_a_second", "tokens a second", ",.1f"),
             Column("tokens_low", "low", ",.1f"),
             Column("tokens_high", "high", ",.1f"),
-            Column("edge_mb", "MB over edges", ",.2f"),
+            Column("edge_mb", "edge MB", ",.2f"),
             Column("joules", "J a token", ".3f"),
-            Column("joules_low", "low", ".3f"),
-            Column("joules_high", "high", ".3f"),
         ),
         tuple(rows),
         tuple(notes),
@@ -144,7 +142,7 @@ def _in_rtl(rows: list[dict[str, Any]], ports: Sequence[Mapping[str, Any]]) -> l
     rows[:0] = [
         {
             **blank,
-            "model": f"{one['work']}, a port",
+            "model": one["work"],
             "near_memory": one["near_memory"],
             "rtl": one["rtl_cycles"],
             "cycles": float(one["model_cycles"]),
