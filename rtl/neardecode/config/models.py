@@ -68,9 +68,8 @@ class Config(Section):
     def _fits(self) -> Self:
         if self.fabric.payload_bits < self.compute.result_bits:
             raise ValueError(
-                f"fabric.payload_bits must hold a slice's result of"
-                f" {self.compute.result_bits} bits,"
-                f" not {self.fabric.payload_bits}"
+                "fabric.payload_bits must hold a slice's result of"
+                f" {self.compute.result_bits} bits, not {self.fabric.payload_bits}"
             )
         for layout in (self.kv_layout, *self.weight_layouts):
             if self.compute.blocks_a_row % layout.blocks_a_beat:
@@ -185,9 +184,9 @@ class Config(Section):
         Raises:
             pydantic.ValidationError: if it does not fit together.
         """
-        tables = self.model_dump()
         if self.decoder is None or sequences == self.decoder.sequences:
             return self
+        tables = self.model_dump()
         compute = Compute.model_validate({**tables["compute"], "vectors": sequences})
         fabric = self.fabric
         if compute.result_bits > fabric.payload_bits:

@@ -88,7 +88,7 @@ def once(kind: Block) -> Block:
 
     @wraps(elaborate)
     def share(self, platform: Any) -> Any:
-        if isinstance(platform, Modules) and not platform.is_whole(self):
+        if type(self) is kind and isinstance(platform, Modules) and not platform.is_whole(self):
             return platform.instance(self, self._made_of)
         return elaborate(self, platform)
 

@@ -6,7 +6,9 @@ pins is simulated with real work, beside its memory and across the edge.
 
 from typing import Any
 
-from neardecode.config import Config
+from pydantic import ValidationError
+
+from neardecode.config import Config, ConfigError
 from neardecode_testbench.scenarios.near_load import (
     WORKS,
     NearLoad,
@@ -38,7 +40,7 @@ def near_overlap(config: Config) -> list[dict[str, Any]]:
     Every value is compared with the reference, and every byte over the edge counted.
 
     Raises:
-        pydantic.ValidationError: if the configuration has no such slices.
+        ConfigError: if the configuration has no room for such slices.
     """
     rows = []
     for work in NEAR_WORKS:
@@ -59,5 +61,9 @@ def near_overlap(config: Config) -> list[dict[str, Any]]:
 
 
 def _measured(config: Config, work: str, near_memory: bool) -> NearMeasure:
-    settings = near_config(config, near_memory, 1)
+    try:
+        settings = near_config(config, near_memory, 1)
+    except ValidationError as error:
+        (first, *_) = error.errors()
+        raise ConfigError(f"a memory port cannot be simulated (--no-rtl): {first['msg']}") from None
     return measure_near(NearLoad(settings, WORKS[work].jobs(settings)))
