@@ -87,7 +87,7 @@ def once(kind: Block) -> Block:
         self._made_of = (*args, *sorted(kwargs.items()))
 
     @wraps(elaborate)
-    def share(self, platform: Any) -> Any:
+    def share(self: Any, platform: Any) -> Any:
         if type(self) is kind and isinstance(platform, Modules) and not platform.is_whole(self):
             return platform.instance(self, self._made_of)
         return elaborate(self, platform)
