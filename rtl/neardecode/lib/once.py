@@ -89,7 +89,7 @@ def once(kind: Block) -> Block:
     @wraps(elaborate)
     def share(self: Any, platform: Any) -> Any:
         if type(self) is kind and isinstance(platform, Modules) and not platform.is_whole(self):
-            return platform.instance(self, self._made_of)
+            return platform.instance(self, vars(self)["_made_of"])
         return elaborate(self, platform)
 
     whole.__init__, whole.elaborate = remember, share
