@@ -21,6 +21,7 @@ from amaranth.lib import wiring
 
 from neardecode.lib.clock_gate import CLOCK_GATE, ClockGates
 from neardecode.lib.once import Modules
+from neardecode.registers import write_registers
 from neardecode.tools import run_passes
 from neardecode.whole_words import fit_words
 
@@ -114,6 +115,7 @@ def to_verilog(component: Elaboratable, name: str) -> str:
     # Yosys extends signs bit by bit, which simulators take at its word; a signal of no bits would
     # be one of two.
     text = _REPEATED.sub(_replicated, _NO_BITS.sub("", text))
+    text = write_registers(text)
     return _LINT + text + (_CLOCK_GATE if f"  {CLOCK_GATE} " in text else "")
 
 

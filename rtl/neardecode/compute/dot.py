@@ -49,9 +49,10 @@ class BlockDot(wiring.Component):
 
     Members:
         enable: In(1). The pipeline moves.
+        enters: In(1). The ``strips`` are of the beat that comes in the next cycle.
+        strips: In. Its elements, as `LaneElements` spreads them.
         mark: In(`RowMark`).
         format: In(FORMAT_BITS). The value of the beat's `BlockFormat`.
-        strips: In. The beat's elements, as `LaneElements` spreads them.
         words: In(`scale_words`). The blocks' scales.
         activations: In(`activation_beat`, a vector each).
         weighing: In(1). Multiply by ``mantissas`` in place of activations.
@@ -65,9 +66,10 @@ class BlockDot(wiring.Component):
     """
 
     enable: Signal
+    enters: Signal
+    strips: data.View
     mark: data.View
     format: Signal
-    strips: data.View
     words: data.View
     activations: data.View
     weighing: Signal
@@ -83,13 +85,10 @@ class BlockDot(wiring.Component):
         vectors = config.vectors
         members = {
             "enable": In(1),
+            "enters": In(1),
+            "strips": In(lanes.strip_layout),
             "mark": In(RowMark(lanes.blocks)),
             "format": In(FORMAT_BITS),
-            "strips": In(
-                data.ArrayLayout(
-                    data.ArrayLayout(signed(lanes.element_bits), BLOCK_ELEMENTS), lanes.strips
-                )
-            ),
             "words": In(scale_words(lanes)),
             "activations": In(data.ArrayLayout(activation_beat(config, lanes), vectors)),
             "done": Out(1),
@@ -130,7 +129,10 @@ class BlockDot(wiring.Component):
             ]
 
         under_way = Cat(each.valid for each in (self.mark, *marks)).any()
-        m.d.comb += self.awake.eq(under_way | self.done)
+        m.d.comb += self.awake.eq(self.enters | under_way | self.done)
+        self._strips = data.View(lanes.strip_layout, Signal(lanes.strip_layout, name="held"))
+        with m.If(self.enters):
+            m.d.sync += self._strips.eq(self.strips)
 
         # Scales belong to blocks and are the same for every vector.
         words, format_ = self.words, self.format
@@ -218,7 +220,7 @@ class BlockDot(wiring.Component):
             strips.append(
                 [
                     element * factor
-                    for element, factor in zip(self.strips[strip], factors, strict=True)
+                    for element, factor in zip(self._strips[strip], factors, strict=True)
                 ]
             )
         if self._config.head_elements:

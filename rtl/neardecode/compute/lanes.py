@@ -163,13 +163,13 @@ class LaneElements(wiring.Component):
                 high = [element[NIBBLE_BITS:].as_signed() for element in elements]
                 elements = low + high
             spread[format_] = Cat(_extended(element, lanes.element_bits) for element in elements)
-        chosen: Value = next(iter(spread.values()))
-        if len(spread) > 1:
-            # Formats with the same integers share their way.
-            chosen = Const(0)
-            for format_, value in spread.items():
-                chosen = chosen | Mux(self.format == format_.value, value, 0)
-        m.d.comb += self.strips.as_value().eq(chosen)
+        *others, last = spread
+        with m.Switch(self.format):
+            for format_ in others:
+                with m.Case(format_.value):
+                    m.d.comb += self.strips.as_value().eq(spread[format_])
+            with m.Default():
+                m.d.comb += self.strips.as_value().eq(spread[last])
         return m
 
 

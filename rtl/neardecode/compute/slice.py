@@ -217,6 +217,8 @@ class MacSlice(wiring.Component):
         metas = [Signal(meta_layout, name=f"meta_{stage}") for stage in range(self.latency)]
         m.d.comb += [
             dot.enable.eq(advance),
+            dot.enters.eq(element),
+            dot.strips.eq(unpack.strips),
             dot.activations.eq(buffer.beats),
             dot.words.eq(scales.words),
         ]
@@ -234,8 +236,6 @@ class MacSlice(wiring.Component):
                 metas[0].error.eq(intake.error),
                 metas[0].tag.eq(command.tag),
             ]
-        with m.If(element):
-            m.d.sync += dot.strips.eq(unpack.strips)
         result = self.results.payload
         m.d.comb += [
             self.results.valid.eq(done),

@@ -10,6 +10,7 @@ from neardecode.flash.bus import DataBeat
 from neardecode.flash.sections import flash_code
 from neardecode.flash.write.programmer import PageData
 from neardecode.lib.bch import BchEncoder
+from neardecode.lib.clock_gate import Gated
 from neardecode.lib.lanes import LaneGather, LaneSpread, LaneTest
 from neardecode.lib.population import ones
 
@@ -123,9 +124,10 @@ class DieLanes(wiring.Component):
         groups, spares = config.repair.groups, config.repair.spares
         m.submodules.spread = spread = LaneSpread(width, groups, spares)
         m.submodules.gather = gather = LaneGather(width, groups, spares)
-        m.submodules.test = test = LaneTest(
+        test = LaneTest(
             groups, width // groups + spares, spares, LOOPBACK_LATENCY
         )
+        m.submodules.test = Gated(test)
         m.d.comb += [
             spread.bits.eq(outgoing),
             spread.faulty.eq(test.faulty),

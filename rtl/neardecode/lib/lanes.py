@@ -144,6 +144,7 @@ class LaneTest(wiring.Component):
         done: Out(1). The test is over.
         repaired: Out(1). Some lane is faulty, and no group has more than its spares.
         failed: Out(1). A group has more.
+        awake: Out(1). As `Sleeper`, until it is done.
 
     Raises:
         ValueError: if there is no bit left in a group, or a number is not positive.
@@ -156,6 +157,7 @@ class LaneTest(wiring.Component):
     done: Signal
     repaired: Signal
     failed: Signal
+    awake: Signal
 
     def __init__(self, groups: int, group_lanes: int, spares: int, latency: int):
         check_lanes((group_lanes - spares) * groups, groups, spares)
@@ -173,6 +175,7 @@ class LaneTest(wiring.Component):
                 "done": Out(1),
                 "repaired": Out(1),
                 "failed": Out(1),
+                "awake": Out(1),
             }
         )
 
@@ -191,6 +194,7 @@ class LaneTest(wiring.Component):
         m.d.comb += [
             self.done.eq(cycle == last),
             self.loopback.eq(~self.done),
+            self.awake.eq(~self.done),
         ]
         with m.If(~self.done):
             m.d.sync += cycle.eq(cycle + 1)

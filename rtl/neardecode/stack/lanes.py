@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from neardecode.config import Stack
+from neardecode.lib.clock_gate import Gated
 from neardecode.lib.lanes import LaneGather, LaneSpread, LaneTest
 
 __all__ = ["TsvLanes"]
@@ -66,9 +67,10 @@ class TsvLanes(wiring.Component):
         width, groups, spares = 8 * config.stored_bytes, config.repair.groups, config.repair.spares
         m.submodules.spread = spread = LaneSpread(width, groups, spares)
         m.submodules.gather = gather = LaneGather(width, groups, spares)
-        m.submodules.test = test = LaneTest(
+        test = LaneTest(
             groups, width // groups + spares, spares, LOOPBACK_LATENCY
         )
+        m.submodules.test = Gated(test)
         m.d.comb += [
             spread.bits.eq(self.outgoing),
             spread.faulty.eq(test.faulty),
