@@ -5,7 +5,7 @@ units nothing is optimised; what is small enough is one unit.
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from amaranth.lib import wiring
 
 from neardecode.verilog import without_sources
 from neardecode_synth import ecp5, timing
-from neardecode_synth.block import Block, Elaboration, elaborated, elaborations
+from neardecode_synth.block import Block, Elaboration, Elaborator, elaborated
 from neardecode_synth.gates import Elaborated, Gates, map_to_gates
 from neardecode_synth.liberty import Liberty, map_to_cells
 from neardecode_synth.memories import Macro
@@ -130,13 +130,6 @@ def measure(
         For each block its area, or why it has none: it cannot be made, a tool fails, or it comes
         to nothing. The others are measured all the same.
     """
-    made = elaborations(blocks, workers)
-    wholes = {
-        index: one.divided(block)
-        for index, (block, one) in enumerate(zip(blocks, made, strict=True))
-        if isinstance(one, Elaboration)
-    }
-    units = {unit.text: unit for whole in wholes.values() for unit, _ in whole.counted()}
 
     def part(unit: Unit) -> Part:
         started(unit.name)
@@ -153,17 +146,24 @@ def measure(
         netlist = ecp5.Netlist(without_sources(divide(rtlil, block.name, 0, gated=False).text))
         return ecp5.map_to_ecp5(netlist), ecp5.place(netlist) if ecp5.has_nextpnr() else None
 
+    # Tools run in processes; a thread waits for each. What is to be placed takes longest, and a
+    # block's units are synthesised while others are elaborated.
+    order = sorted(range(len(blocks)), key=lambda index: not blocks[index].fpga)
+    made: dict[int, Elaboration] = {}
+    wholes: dict[int, Unit] = {}
+    parts: dict[str, Future[Part]] = {}
+    placed: dict[int, Future[tuple[ecp5.Ecp5, dict[str, Any] | None]]] = {}
+    failed: dict[int, SynthesisError] = {}
+
     def area(index: int) -> Area | SynthesisError:
-        one, block = made[index], blocks[index]
-        if isinstance(one, SynthesisError):
-            return one
+        block = blocks[index]
         try:
             found = [
                 replace(parts[unit.text].result(), name=unit.name, count=count)
                 for unit, count in wholes[index].counted()
             ]
             in_fpga = placed[index].result() if index in placed else (None, None)
-            whole = Area(block.name, found, *in_fpga, one.buffer_bits)
+            whole = Area(block.name, found, *in_fpga, made[index].buffer_bits)
             _refuse_nothing(block.name, whole.low_ge)
             if library is not None and timing.has_tool() and whole.slowest is None:
                 raise SynthesisError(f"{block.name}: no path was found")
@@ -171,16 +171,24 @@ def measure(
             return error
         return whole
 
-    # Tools run in processes; a thread waits for each. What takes long first, so that none is last.
-    with ThreadPoolExecutor(workers) as pool:
-        placed = {
-            index: pool.submit(fpga, blocks[index], one.rtlil)
-            for index, one in enumerate(made)
-            if blocks[index].fpga and isinstance(one, Elaboration)
-        }
-        largest_first = sorted(units.values(), key=lambda unit: -len(unit.text))
-        parts = {unit.text: pool.submit(part, unit) for unit in largest_first}
-        return [area(index) for index in range(len(blocks))]
+    with Elaborator(blocks, workers) as elaborate, ThreadPoolExecutor(workers) as pool:
+        coming = {pool.submit(elaborate, blocks[index]): index for index in order}
+        for future in as_completed(coming):
+            index = coming[future]
+            block = blocks[index]
+            try:
+                one = made[index] = future.result()
+            except SynthesisError as error:
+                failed[index] = error
+                continue
+            if block.fpga:
+                placed[index] = pool.submit(fpga, block, one.rtlil)
+            wholes[index] = one.divided(block)
+            units = {unit.text: unit for unit, _ in wholes[index].counted()}
+            for unit in sorted(units.values(), key=lambda unit: -len(unit.text)):
+                if unit.text not in parts:
+                    parts[unit.text] = pool.submit(part, unit)
+        return [failed.get(index) or area(index) for index in range(len(blocks))]
 
 
 def _refuse_nothing(name: str, gates: float) -> None:

@@ -16,7 +16,7 @@ from neardecode.verilog import to_rtlil
 from neardecode_synth.units import Unit, divide
 from neardecode_synth.yosys import SynthesisError, is_kept, kept
 
-__all__ = ["Block", "Elaboration", "divided", "elaborated", "elaborations"]
+__all__ = ["Block", "Elaboration", "Elaborator", "divided", "elaborated"]
 
 LARGEST = 4e6
 """Characters of RTLIL of a unit without hierarchy; more takes Yosys many minutes and gigabytes."""
@@ -60,22 +60,35 @@ class Elaboration:
         return divide(self.rtlil, block.name, block.depth, largest=LARGEST)
 
 
-def elaborations(blocks: Sequence[Block], workers: int) -> list[Elaboration | SynthesisError]:
-    """Each block's elaboration, or why it cannot be made.
+class Elaborator:
+    """Elaborates blocks, in processes of its own where there are several to be made.
 
-    Args:
-        blocks: What is elaborated.
+    Parameters:
+        blocks: What will be asked for.
         workers: Processes at a time.
     """
-    lacking = [block for block in blocks if not is_kept(*_content(block))]
-    if workers == 1 or len(lacking) < 2:
-        return [_attempt(block) for block in blocks]
-    with ProcessPoolExecutor(min(workers, len(lacking)), get_context("spawn")) as pool:
-        made = [pool.submit(_attempt, block) if block in lacking else None for block in blocks]
-        return [
-            _attempt(block) if future is None else future.result()
-            for block, future in zip(blocks, made, strict=True)
-        ]
+
+    def __init__(self, blocks: Sequence[Block], workers: int):
+        lacking = [block for block in blocks if not is_kept(*_content(block))]
+        alone = workers == 1 or len(lacking) < 2
+        self._pool = None if alone else ProcessPoolExecutor(workers, get_context("spawn"))
+
+    def __enter__(self) -> "Elaborator":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def __call__(self, block: Block) -> Elaboration:
+        """A block's elaboration.
+
+        Raises:
+            SynthesisError: if it cannot be made.
+        """
+        if self._pool is None or is_kept(*_content(block)):
+            return _elaborate(block)
+        return self._pool.submit(_elaborate, block).result()
 
 
 def divided(block: Block) -> Unit:
@@ -90,13 +103,6 @@ def divided(block: Block) -> Unit:
 def elaborated(component: wiring.Component, name: str) -> str:
     """RTLIL of a component, with the names and the clock gates that its Verilog has."""
     return to_rtlil(component, name, gated=True, sources=True)
-
-
-def _attempt(block: Block) -> Elaboration | SynthesisError:
-    try:
-        return _elaborate(block)
-    except SynthesisError as error:
-        return error
 
 
 def _elaborate(block: Block) -> Elaboration:

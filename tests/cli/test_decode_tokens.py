@@ -2,6 +2,8 @@
 
 import json
 
+from neardecode_testbench.cli.changes import config_of
+
 
 def test_the_command_says_that_the_host_computed_nothing(neardecode, tmp_path):
     file = tmp_path / "run.json"
@@ -15,6 +17,18 @@ def test_the_command_says_that_the_host_computed_nothing(neardecode, tmp_path):
     assert found["mismatches"] == 0
     assert len(found["tokens"]) == 3
     assert found["positions"] == 5
+
+
+def test_keys_of_the_configuration_can_be_set(neardecode, tmp_path):
+    file = tmp_path / "run.json"
+    arguments = ("decode", "--config", "decoder-tiny", "--backend", "native", "--json", file)
+    few = neardecode(*arguments, "--set", "decode.context=4", "--prompt", "Hel", "--tokens", "3")
+    assert "do not fit the context of 4 tokens" in few.complaint
+    enough = neardecode(*arguments, "--set", "decode.context=5", "--prompt", "Hel", "--tokens", "3")
+    assert enough.status == 0, enough.err
+    found = json.loads(file.read_text())
+    assert found["set"] == ["decode.context=5"]
+    assert config_of(found).decode.context == 5
 
 
 def test_prompts_are_decoded_side_by_side(neardecode, tmp_path):

@@ -54,9 +54,8 @@ class Registers(wiring.Component):
         with m.If(self.enable):
             m.d.sync += [self.kept.eq(self.value), self.parts[2:5].eq(self.value)]
         with m.Switch(self.value[:2]):
-            with m.Case(1):
-                with m.If(self.enable):
-                    m.d.sync += self.nested.eq(self.nested + 1)
+            with m.Case(1), m.If(self.enable):
+                m.d.sync += self.nested.eq(self.nested + 1)
             with m.Case(2, 3):
                 m.d.sync += [self.nested.eq(self.value), self.nested[0].eq(1)]
         return m
@@ -76,7 +75,8 @@ def scenario(step):
 
 def test_a_register_is_assigned_at_its_edge():
     written = write_registers(KEPT)
-    assert "\\$1" not in written and "always_comb" not in written
+    assert "\\$1" not in written
+    assert "always_comb" not in written
     assert (
         "  always_ff @(posedge clk) begin\n"
         "    if (enable) begin\n"

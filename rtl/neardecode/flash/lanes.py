@@ -124,9 +124,7 @@ class DieLanes(wiring.Component):
         groups, spares = config.repair.groups, config.repair.spares
         m.submodules.spread = spread = LaneSpread(width, groups, spares)
         m.submodules.gather = gather = LaneGather(width, groups, spares)
-        test = LaneTest(
-            groups, width // groups + spares, spares, LOOPBACK_LATENCY
-        )
+        test = LaneTest(groups, width // groups + spares, spares, LOOPBACK_LATENCY)
         m.submodules.test = Gated(test)
         m.d.comb += [
             spread.bits.eq(outgoing),

@@ -67,9 +67,7 @@ class TsvLanes(wiring.Component):
         width, groups, spares = 8 * config.stored_bytes, config.repair.groups, config.repair.spares
         m.submodules.spread = spread = LaneSpread(width, groups, spares)
         m.submodules.gather = gather = LaneGather(width, groups, spares)
-        test = LaneTest(
-            groups, width // groups + spares, spares, LOOPBACK_LATENCY
-        )
+        test = LaneTest(groups, width // groups + spares, spares, LOOPBACK_LATENCY)
         m.submodules.test = Gated(test)
         m.d.comb += [
             spread.bits.eq(self.outgoing),

@@ -1,12 +1,13 @@
 """Changes of a configuration's keys on the command line."""
 
 import tomllib
+from collections.abc import Mapping
 from typing import Any
 
-from neardecode.config import Config, ConfigError, merged, with_changes
+from neardecode.config import Config, ConfigError, load, merged, with_changes
 from neardecode_testbench.cli.errors import InputError
 
-__all__ = ["changed"]
+__all__ = ["changed", "config_of"]
 
 
 def changed(config: Config, changes: list[str]) -> Config:
@@ -29,3 +30,13 @@ def changed(config: Config, changes: list[str]) -> Config:
         return with_changes(config, given)
     except ConfigError as error:
         raise InputError(f"--set {error}") from None
+
+
+def config_of(run: Mapping[str, Any]) -> Config:
+    """The configuration of a run, from what its command wrote as JSON.
+
+    Raises:
+        ConfigError: if it is a file that is there no more, or another than it was.
+        InputError: as `changed`.
+    """
+    return changed(load(run["config"]), list(run.get("set", ())))

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from neardecode.config import Config, load, merged
 from neardecode_testbench.cli.app import app
+from neardecode_testbench.cli.changes import changed
 from neardecode_testbench.cli.decode_tokens import (
     print_tokens,
     run_tokens,
@@ -58,6 +59,10 @@ def decode(
     ] = None,
     tokens: Annotated[int, typer.Option(min=1, help="Most tokens to generate.")] = 8,
     config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="Configuration.")] = "demo",
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="In its place, as TOML; may be repeated."),
+    ] = None,
     chips: Annotated[
         int | None,
         typer.Option(min=1, max=64, help="Chips that share the model; default: the config's."),
@@ -99,9 +104,11 @@ def decode(
 
     `neardecode decode --config decoder-tiny --prompt Hel --prompt Onc` (weights read once for both)
 
+    `neardecode decode --config decoder-demo --set flash.channels=2 --chips 2` (two small chips)
+
     `neardecode decode --config tiny --backend amaranth` (no compiler needed)
     """
-    settings = load(config)
+    settings = changed(load(config), changes or [])
     if split is not None and chips is None:
         raise InputError("--split: only with --chips")
     if settings.flash.host is not None or settings.flash.repair is not None:
@@ -146,7 +153,6 @@ def decode(
         design = Design(TokenBoard, (settings,))
         with _status("building the simulator", quiet):
             prepare(design, backend, waves=waves)
-        begin = time.perf_counter()
         with _progress(longest + tokens - 1, "tokens", backend, quiet) as on_token:
             decoded = run_tokens(
                 *(settings, design, source, ids, tokens, tokenizer.stops, context, backend),
@@ -155,15 +161,15 @@ def decode(
                 wave_cycles=wave_cycles,
                 wave_from=wave_from,
             )
-        seconds = time.perf_counter() - begin
         results = {
             **texts(tokenizer, prompts, ids, decoded.tokens),
             "config": config,
+            "set": changes or [],
             "model": str(gguf) if gguf else model or settings.decode.model,
             "backend": backend,
             "chips": settings.chips,
-            "seconds": round(seconds, 3),
-            "seconds_a_token": seconds / len(decoded.steps) / len(prompts),
+            "seconds": round(decoded.seconds, 3),
+            "seconds_a_token": decoded.seconds / len(decoded.steps) / len(prompts),
             **token_results(settings, decoded),
         }
         write_json(json, results)
@@ -205,6 +211,7 @@ def decode(
         **texts(tokenizer, prompts, ids, [run.tokens]),
         "reference_tokens": reference,
         "config": config,
+        "set": changes or [],
         "model": str(gguf) if gguf else model or settings.decode.model,
         "backend": backend,
         "seconds": round(seconds, 3),

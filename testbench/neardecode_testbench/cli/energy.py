@@ -21,6 +21,7 @@ from neardecode_synth.scaling import Factors
 from neardecode_testbench.cli.app import app
 from neardecode_testbench.cli.area_blocks import DEPTHS
 from neardecode_testbench.cli.blocks import make_block
+from neardecode_testbench.cli.changes import config_of
 from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.cli.libraries import (
     LibertyOption,
@@ -79,7 +80,7 @@ def energy(
     quiet = json is not None and str(json) == "-"
     try:
         counts = json_format.loads(run.read_text())
-        settings = _built(counts, load(config or counts["config"]))
+        settings = _built(counts, load(config) if config else config_of(counts))
         results = energy_of_run(counts, settings)
     except (json_format.JSONDecodeError, KeyError, TypeError) as error:
         raise InputError(f"{run}: is not what `decode --json` writes: {error}") from None

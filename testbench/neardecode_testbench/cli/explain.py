@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from neardecode.config import BlockFormat, load
+from neardecode.config import BlockFormat
 from neardecode_testbench.cli.app import app
-from neardecode_testbench.cli.changes import changed
+from neardecode_testbench.cli.changes import config_of
 from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.cli.output import JsonOption, check_writable, console, write_json
 from neardecode_testbench.experiments.case import Case
@@ -88,7 +88,7 @@ def _explained(results: Mapping[str, Any], jobs: int) -> dict[str, Any]:
     # The model is of one sequence.
     alone = "steps" in results and "sequences" not in results
     if alone and (model in SHAPES or Path(model).is_file()):
-        config, chips = load(results["config"]), results["chips"]
+        config, chips = config_of(results), results["chips"]
         # Cycles are those of an average token, in the middle of the run.
         middle = (results["positions"] + 1) // 2
         case = Case(load_shape(model), config, chips, middle)
@@ -101,7 +101,7 @@ def case_of(request: Mapping[str, Any]) -> Case:
     weights = request["weights"]
     return Case(
         load_shape(request["model"]),
-        changed(load(request["config"]), list(request["set"])),
+        config_of(request),
         request["chips"],
         request["context"],
         None if weights is None else BlockFormat[weights],

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from neardecode.config import load
 from neardecode_testbench.cli.app import app
+from neardecode_testbench.cli.changes import config_of
 from neardecode_testbench.cli.energy import energy_of_run
 from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.cli.output import check_writable, console
@@ -100,7 +100,7 @@ def _drawings(results: dict[str, Any]) -> dict[str, Draw]:
     if "zero_load_latency" in results:
         return fabric_drawings(results)
     if "events" in results and "cycles" in results:
-        return run_drawings(results, load(results["config"]))
+        return run_drawings(results, config_of(results))
     return {}
 
 
@@ -116,7 +116,7 @@ def _sections(results: dict[str, Any]) -> list[str]:
     if "energy_a_token" in results:
         return [energy_section(results)]
     if "events" in results:
-        energy = energy_of_run(results, load(results["config"]))
+        energy = energy_of_run(results, config_of(results))
         return [run_section(results), energy_section(energy)]
     if isinstance(results.get("blocks"), list):
         return [areas_section(results)]

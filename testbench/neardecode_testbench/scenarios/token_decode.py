@@ -1,5 +1,6 @@
 """The main job: a model decodes in hardware, and every sum of its layers is compared."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
@@ -62,6 +63,7 @@ class TokenRun:
         mismatches: Those that were not the integer reference's.
         first_mismatch: Where the first of them was.
         cycles: Of all steps.
+        seconds: That the simulator took for them.
         bound: Cycles a step in which the weights cross the buses of the channels.
         activation_blocks: Blocks of activations that a token sends to every channel.
         flags: What the chip says at the end: clamped values, pages that could not be read.
@@ -75,6 +77,7 @@ class TokenRun:
     mismatches: int = 0
     first_mismatch: str | None = None
     cycles: int = 0
+    seconds: float = 0.0
     bound: float = 0.0
     activation_blocks: int = 0
     flags: dict[str, int] = field(default_factory=dict)
@@ -131,8 +134,10 @@ class TokenDecode:
             bound=beats / config.flash.channels / config.utilisation_bound,
         )
         run.activation_blocks = sum(image.activation_blocks for image in self._images)
+        begin = time.perf_counter()
         with ThreadPoolExecutor(1) as ahead:
             self._decode(step, run, ahead, [IntegerState(shape) for _ in self.prompts])
+        run.seconds = time.perf_counter() - begin
         # Only here: memories serve no reads in the cycle of a probe.
         flags = ["saturated", "error", "violated"]
         run.flags = step(Probe({"counting": 0}, flags)).outputs
