@@ -6,12 +6,15 @@ stands still becomes, and a reader finds a register's conditions far from its cl
 """
 
 import re
+from collections import Counter
 
 __all__ = ["write_registers"]
 
 _MODULE = re.compile(r"^module .*?^endmodule$", re.M | re.S)
+_DECLARED = re.compile(r"^  reg (?:signed )?(?:\[\d+:0\] )?(\\\$\d+) ;\n", re.M)
 _EDGE = re.compile(r"^  always_ff @\(posedge ([^)]+)\)\n    (\S+) ? <= (\\\$\d+) ;\n", re.M)
 _NEXT = re.compile(r"^  always_comb begin\n(    (\\\$\d+)  = ([^\n]*);\n.*?)^  end\n", re.M | re.S)
+_NUMBERED = re.compile(r"\\\$\d+ ")
 
 
 def write_registers(text: str) -> str:
@@ -20,15 +23,15 @@ def write_registers(text: str) -> str:
 
 
 def _write(module: str) -> str:
+    declared = {match[1]: match for match in _DECLARED.finditer(module)}
     edges = {match[3]: match for match in _EDGE.finditer(module)}
-    changes: dict[str, str] = {}
+    used = Counter(_NUMBERED.findall(module))
+    changes: dict[tuple[int, int], str] = {}
     for block in _NEXT.finditer(module):
         body, following, first = block.groups()
-        escaped = re.escape(following)
-        edge = edges.get(following)
-        declared = re.findall(rf"^  reg (?:signed )?(?:\[\d+:0\] )?{escaped} ;\n", module, re.M)
-        if edge is None or len(declared) != 1:
+        if following not in edges or following not in declared:
             continue
+        edge = edges[following]
         clock, register = edge[1], edge[2]
         # An escaped name ends with a space.
         name = f"{register} " if register.startswith("\\") else register
@@ -36,16 +39,20 @@ def _write(module: str) -> str:
         if keeps:
             body = body.partition("\n")[2]
         body, assigned = re.subn(
-            rf"^( +){escaped} (\[[^]]+\])? = ",
+            rf"^( +){re.escape(following)} (\[[^]]+\])? = ",
             lambda match, name=name: f"{match[1]}{name}{match[2] or ''} <= ",
             body,
             flags=re.M,
         )
-        # Whoever else reads what the register becomes needs the signal.
-        if module.count(f"{following} ") != len(declared) + 1 + keeps + assigned:
+        # Its declaration, the edge, the start that fell away; whoever else reads it needs it.
+        if used[f"{following} "] != 2 + keeps + assigned:
             continue
-        changes[block[0]] = changes[declared[0]] = ""
-        changes[edge[0]] = f"  always_ff @(posedge {clock}) begin\n{body}  end\n" if body else ""
-    for old, new in changes.items():
-        module = module.replace(old, new, 1)
-    return module
+        changes[block.span()] = changes[declared[following].span()] = ""
+        changes[edge.span()] = (
+            f"  always_ff @(posedge {clock}) begin\n{body}  end\n" if body else ""
+        )
+    pieces, end = [], 0
+    for (start, stop), new in sorted(changes.items()):
+        pieces += [module[end:start], new]
+        end = stop
+    return "".join([*pieces, module[end:]])
