@@ -99,11 +99,11 @@ def test_a_block_that_fails_is_named_and_the_others_are_written(neardecode, synt
 
 
 def test_a_sweep_keeps_the_points_that_do_not_fail(neardecode, synthesised, tmp_path):
-    synthesised('"banks_a_die":2,')
+    synthesised('"banks_a_die":4,')
     files = [tmp_path / name for name in ("sweep.json", "sweep.svg", "sweep.png")]
     json_file, svg, png = files
     result = neardecode("area", "--sweep", "--json", json_file, "--plot", svg, "--plot", png)
-    assert "flash_channel tiny banks_a_die=2: a path without delay" in result.complaint
+    assert "flash_channel tiny banks_a_die=4: a path without delay" in result.complaint
     found = json.loads(json_file.read_text())
     assert set(found["sweeps"]) == set(SWEEPS)
     for name, points in found["sweeps"].items():
