@@ -15,6 +15,7 @@ from neardecode_testbench.cli.app import app
 from neardecode_testbench.cli.area_blocks import STANDARD, SWEEPS, Size
 from neardecode_testbench.cli.area_results import block_results, complain
 from neardecode_testbench.cli.blocks import BlocksArgument, check_blocks
+from neardecode_testbench.cli.changes import SetOption
 from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.cli.libraries import (
     LibertyOption,
@@ -47,10 +48,7 @@ def area(
             metavar="PRESET|FILE", help="Configuration; by default the standard sizes, or demo."
         ),
     ] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="In its place, as TOML; may be repeated."),
-    ] = None,
+    changes: SetOption = None,
     liberty: LibertyOption = None,
     liberty_nm: NodeOption = None,
     to_nm: ToOption = None,

@@ -57,7 +57,7 @@ STANDARD = (
     Size("mac_slice", "tiny", (_ONE_FORMAT.format("Q8_0"), "flash.beat_bytes=32"), fpga=True),
     Size("softmax", "hbf16"),
     Size("channel_controller", "hbf16", (_HOST,)),
-    # A code of 64 errors, which the preset has, takes ten minutes more.
+    # A code of 64 errors, which the preset has, takes far longer.
     Size("channel_controller", "hbf-channel", ("flash.ecc.correctable=16",)),
     Size("channel_controller", "tiny", (*_SMALL_CONTROLLER, "flash.beat_bytes=32"), fpga=True),
     Size("vault_controller", "stack"),

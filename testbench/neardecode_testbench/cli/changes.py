@@ -2,12 +2,20 @@
 
 import tomllib
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from neardecode.config import Config, ConfigError, load, merged, with_changes
 from neardecode_testbench.cli.errors import InputError
 
-__all__ = ["changed", "config_of"]
+__all__ = ["SetOption", "changed", "config_of"]
+
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="In its place, as TOML; may be repeated."),
+]
+"""Changes of the configuration that a command has loaded."""
 
 
 def changed(config: Config, changes: list[str]) -> Config:

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from neardecode.config import Config, load, merged
 from neardecode_testbench.cli.app import app
-from neardecode_testbench.cli.changes import changed
+from neardecode_testbench.cli.changes import SetOption, changed
 from neardecode_testbench.cli.decode_tokens import (
     print_tokens,
     run_tokens,
@@ -59,10 +59,7 @@ def decode(
     ] = None,
     tokens: Annotated[int, typer.Option(min=1, help="Most tokens to generate.")] = 8,
     config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="Configuration.")] = "demo",
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="In its place, as TOML; may be repeated."),
-    ] = None,
+    changes: SetOption = None,
     chips: Annotated[
         int | None,
         typer.Option(min=1, max=64, help="Chips that share the model; default: the config's."),

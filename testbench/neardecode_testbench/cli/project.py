@@ -8,7 +8,7 @@ from rich.table import Table
 from neardecode.config import BlockFormat, load
 from neardecode_synth.energy import energies
 from neardecode_testbench.cli.app import app
-from neardecode_testbench.cli.changes import changed
+from neardecode_testbench.cli.changes import SetOption, changed
 from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.cli.output import JsonOption, check_writable, console, write_json
 from neardecode_testbench.cli.validate import validated
@@ -30,10 +30,7 @@ def project_command(
     config: Annotated[
         str, typer.Option(metavar="PRESET|FILE", help="Configuration of a chip.")
     ] = "decoder-demo",
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="In its place, as TOML; may be repeated."),
-    ] = None,
+    changes: SetOption = None,
     chips: Annotated[int, typer.Option(min=1, max=64, help="Chips that share the model.")] = 1,
     context: Annotated[int, typer.Option(min=1, help="Tokens that are attended to.")] = 2048,
     weights: Annotated[

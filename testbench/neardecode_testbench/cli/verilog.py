@@ -11,7 +11,7 @@ from neardecode.config import Config, dumps, load
 from neardecode.verilog import header, to_verilog
 from neardecode_testbench.cli.app import app
 from neardecode_testbench.cli.blocks import BLOCKS, make_block
-from neardecode_testbench.cli.changes import changed
+from neardecode_testbench.cli.changes import SetOption, changed
 from neardecode_testbench.cli.output import JsonOption, check_writable, console, write_json
 from neardecode_testbench.drive.design import write_atomically
 
@@ -22,10 +22,7 @@ __all__ = ["verilog_of"]
 def verilog(
     block: Annotated[str, typer.Argument(help=f"One of: {', '.join(BLOCKS)}.")] = "chip",
     config: Annotated[str, typer.Option(metavar="PRESET|FILE", help="Configuration.")] = "demo",
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="In its place, as TOML; may be repeated."),
-    ] = None,
+    changes: SetOption = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: BLOCK.sv.")
     ] = None,
