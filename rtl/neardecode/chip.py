@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from amaranth.hdl import Array, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import In, connect, flipped
 from amaranth.utils import ceil_log2
 
 from neardecode.compute.command import ActivationBlock, SliceCommand
@@ -42,7 +42,6 @@ class Chip(wiring.Component):
 
     def __init__(self, config: Config):
         self._slices = SliceArray(config)
-        self._config = config
         index = unsigned(ceil_log2(config.flash.channels))
         command = SliceCommand(config.compute, ceil_log2(config.flash.pages))
         block = ActivationBlock(config.compute)
@@ -58,8 +57,8 @@ class Chip(wiring.Component):
                 "results": members["results"],
                 "dies": members["dies"],
                 "counting": In(1),
-                "counter_address": In(range(len(counter_names(config)))),
-                "counter_value": Out(48),
+                "counter_address": members["counter_address"],
+                "counter_value": members["counter_value"],
             }
         )
 
@@ -81,11 +80,9 @@ class Chip(wiring.Component):
                     each.payload.eq(edge.payload[field]),
                 ]
             m.d.comb += edge.ready.eq(Array(each.ready for each in inner)[slice_])
-        names = counter_names(self._config)
         m.d.comb += [
             slices.counting.eq(self.counting),
-            self.counter_value.eq(
-                Array(slices.counts[place] for place in range(len(names)))[self.counter_address]
-            ),
+            slices.counter_address.eq(self.counter_address),
+            self.counter_value.eq(slices.counter_value),
         ]
         return m

@@ -2,29 +2,19 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Module, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
 from neardecode.compute.command import ActivationBlock, SliceCommand
-from neardecode.compute.placed import PlacedSlice
-from neardecode.compute.slice import MacSlice
-from neardecode.config import (
-    ChannelCause,
-    ChannelEvent,
-    Config,
-    LinkCause,
-    RouterCause,
-    SliceCause,
-)
-from neardecode.fabric.link import Link
+from neardecode.config import Config, RouterCause
 from neardecode.fabric.router import Router, Turn
 from neardecode.flash.bus import CoreDieBus
-from neardecode.flash.channel import FlashChannel
-from neardecode.lib.counters import CycleCounters
+from neardecode.lib.counters import CycleCounters, chosen_count
 from neardecode.lib.credit import CreditReceiver
-from neardecode.lib.flit import FlitKind, FlitLayout
+from neardecode.lib.flit import FlitLayout
+from neardecode.weight_channel import WeightChannel, channel_counter_names
 
 __all__ = ["SliceArray", "slice_counter_names"]
 
@@ -33,10 +23,7 @@ def slice_counter_names(config: Config) -> tuple[str, ...]:
     """What stands at each counter's place: ``instance.cause``, or ``instance:event``."""
     names: list[str] = []
     for channel in range(config.flash.channels):
-        names += [f"flash{channel}.{cause.name.lower()}" for cause in ChannelCause]
-        names += [f"flash{channel}:{event.name.lower()}" for event in ChannelEvent]
-        names += [f"slice{channel}.{cause.name.lower()}" for cause in SliceCause]
-        names += [f"link{channel}.{cause.name.lower()}" for cause in LinkCause]
+        names += channel_counter_names(channel)
     names += [f"router.{cause.name.lower()}" for cause in RouterCause]
     return tuple(names)
 
@@ -44,7 +31,7 @@ def slice_counter_names(config: Config) -> tuple[str, ...]:
 class SliceArray(wiring.Component):
     """Slices that read their flash channels, and the way of their results to one reader.
 
-    A result leaves its slice over a link to the router and from there over another link to the
+    A result leaves its channel over a link to the router and from there over another link to the
     reader's buffer.
 
     Parameters:
@@ -57,7 +44,8 @@ class SliceArray(wiring.Component):
             header a `SliceResult`.
         dies: Out(`CoreDieBus`), one a channel.
         counting: In(1). Counters run.
-        counts: Out. In the order of `slice_counter_names`.
+        counter_address: In. Which counter; see `slice_counter_names`.
+        counter_value: Out(48). Its count, in the same cycle; of addresses beyond them, any.
     """
 
     commands: Sequence
@@ -65,7 +53,8 @@ class SliceArray(wiring.Component):
     results: stream.Interface
     dies: Sequence
     counting: Signal
-    counts: data.View
+    counter_address: Signal
+    counter_value: Signal
 
     def __init__(self, config: Config):
         self._config = config
@@ -83,7 +72,8 @@ class SliceArray(wiring.Component):
             "results": Out(stream.Signature(self._flit)),
             "dies": Out(CoreDieBus(flash)).array(flash.channels),
             "counting": In(1),
-            "counts": Out(data.ArrayLayout(48, len(slice_counter_names(config)))),
+            "counter_address": In(range(len(slice_counter_names(config)))),
+            "counter_value": Out(48),
         }
         super().__init__(members)
 
@@ -98,7 +88,6 @@ class SliceArray(wiring.Component):
         config = self._config
         channels = config.flash.channels
         reader = channels
-        address_bits = ceil_log2(config.flash.pages)
 
         m.submodules.router = router = Router(
             self._flit,
@@ -112,43 +101,38 @@ class SliceArray(wiring.Component):
         connect(m, router.outputs[reader], receiver.link)
         connect(m, receiver.o, flipped(self.results))
 
-        counts = []
+        each = len(channel_counter_names(0))
+        value = Const(0, 48)
         for index in range(channels):
-            m.submodules[f"flash{index}"] = channel = FlashChannel(config.flash)
-            # One of a central array lies across the stack's edge from its channel.
-            slice_class = MacSlice if config.compute.near_memory else PlacedSlice
-            m.submodules[f"slice{index}"] = mac = slice_class(config, address_bits)
-            m.submodules[f"link{index}"] = link = Link(
-                self._flit,
-                latency=config.fabric.link_latency,
-                credits=config.fabric.buffer_flits,
+            m.submodules[f"channel{index}"] = channel = WeightChannel(
+                config, self._flit, index, reader
             )
-            connect(m, mac.requests, channel.requests)
-            connect(m, channel.beats, mac.beats)
+            connect(m, channel.far, router.inputs[index])
             connect(m, channel.dies, flipped(self.dies[index]))
-            connect(m, link.far, router.inputs[index])
-            connect(m, flipped(self.commands[index]), mac.commands)
-            connect(m, flipped(self.activations[index]), mac.activations)
-
-            flit = Signal(self._flit.first, name=f"result_{index}")
+            connect(m, flipped(self.commands[index]), channel.commands)
+            connect(m, flipped(self.activations[index]), channel.activations)
+            place = Signal(range(each), name=f"place_{index}")
             m.d.comb += [
-                link.flits.valid.eq(mac.results.valid),
-                mac.results.ready.eq(link.flits.ready),
-                link.flits.payload.eq(flit),
-                flit.header.kind.eq(FlitKind.RESULT),
-                flit.header.source.eq(index),
-                flit.header.destination.eq(reader),
-                flit.payload.eq(mac.results.payload.as_value()),
-                flit.tail.eq(1),
+                channel.counting.eq(self.counting),
+                place.eq(self.counter_address - index * each),
+                channel.counter_address.eq(place),
+                channel.counter_chosen.eq(
+                    (self.counter_address >= index * each)
+                    & (self.counter_address < (index + 1) * each)
+                ),
             ]
-            for block in (channel, mac, link):
-                m.d.comb += block.counting.eq(self.counting)
-            counts += [*channel.cycles, *channel.events, *mac.cycles, *link.cycles]
-
+            value = value | channel.counter_value
+        place = Signal(range(len(RouterCause)), name="place_router")
         m.d.comb += [
             router_cycles.cause.eq(router.cause),
             router_cycles.counting.eq(self.counting),
+            place.eq(self.counter_address - channels * each),
+            self.counter_value.eq(
+                Mux(
+                    self.counter_address < channels * each,
+                    value,
+                    chosen_count([*router_cycles.counts], place),
+                )
+            ),
         ]
-        counts += [*router_cycles.counts]
-        m.d.comb += [self.counts[place].eq(count) for place, count in enumerate(counts)]
         return m

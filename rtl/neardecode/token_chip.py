@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Module, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import exact_log2
@@ -22,6 +22,7 @@ from neardecode.config import (
     VaultEvent,
 )
 from neardecode.decoder.decoder import TokenDecoder
+from neardecode.lib.counters import chosen_count
 from neardecode.lib.fifo import StreamFIFO
 from neardecode.lib.once import once
 from neardecode.lib.page_share import PageShare
@@ -35,7 +36,6 @@ PASSED = ("program", "prompt", "tokens", "sums")
 """Streams that the host sees as they are."""
 JOINED = ("number", "network", "exchanged")
 """What joins it with other chips."""
-GROUP_BITS = 4
 
 
 def token_counter_names(config: Config) -> tuple[str, ...]:
@@ -49,13 +49,6 @@ def token_counter_names(config: Config) -> tuple[str, ...]:
         names += [f"vault{vault}.{cause.name.lower()}" for cause in VaultCause]
         names += [f"vault{vault}:{event.name.lower()}" for event in VaultEvent]
     return tuple(names)
-
-
-def _chosen(values: list, index: Signal) -> Value:
-    """One of many, in two steps: simulators nest the choices of one."""
-    low, groups = index[:GROUP_BITS], range(0, len(values), 1 << GROUP_BITS)
-    chosen = [Array(values[first : first + (1 << GROUP_BITS)])[low] for first in groups]
-    return Array(chosen)[index >> GROUP_BITS]
 
 
 @once
@@ -179,7 +172,7 @@ class TokenChip(wiring.Component):
             slices.counting.eq(self.counting),
             decoder.counting.eq(self.counting),
         ]
-        counts = [*slices.counts, *decoder.cycles]
+        counts = [*decoder.cycles]
         idles, clamped, errors = [], [], []
         for vault in range(self._stack.vaults):
             counts += self._vault(m, vault, decoder, idles, clamped, errors)
@@ -189,7 +182,19 @@ class TokenChip(wiring.Component):
             m.d.sync += self.error.eq(1)
         m.d.comb += [
             decoder.appended.eq(Cat(idles).all()),
-            self.counter_value.eq(_chosen(counts, self.counter_address)),
+        ]
+        of_slices = len(slice_counter_names(config))
+        place = Signal(range(len(counts)))
+        m.d.comb += [
+            slices.counter_address.eq(self.counter_address),
+            place.eq(self.counter_address - of_slices),
+            self.counter_value.eq(
+                Mux(
+                    self.counter_address < of_slices,
+                    slices.counter_value,
+                    chosen_count(counts, place),
+                )
+            ),
         ]
         return m
 

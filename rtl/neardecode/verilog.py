@@ -9,7 +9,7 @@ before it wrote it, which the simulations with unknown values (Icarus) check.
 import contextlib
 import gc
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from neardecode.registers import write_registers
 from neardecode.tools import run_passes
 from neardecode.whole_words import fit_words
 
-__all__ = ["MODULE", "header", "to_rtlil", "to_verilog", "without_sources"]
+__all__ = ["MODULE", "header", "to_halves", "to_rtlil", "to_verilog", "without_sources"]
 
 _WAIVED = (
     *("CASEINCOMPLETE", "CASEOVERLAP", "CMPCONST", "SYMRSVDWORD"),
@@ -102,21 +102,85 @@ def to_verilog(component: Elaboratable, name: str) -> str:
         component: A component whose signature gives its ports.
         name: The top module's name.
     """
+    (text,) = _write(component, name, (), ())
+    return text
+
+
+def to_halves(component: Elaboratable, name: str, beside: Sequence[str]) -> tuple[str, str]:
+    """The same, the top module being no more than the wires between two others.
+
+    Those are ``NAME_beside`` and ``NAME_rest``. They are found by Yosys, which dissolves the
+    modules around the instances that are named.
+
+    Args:
+        component: A component whose signature gives its ports.
+        name: The top module's name.
+        beside: Instances of the first half, each by the names on the way to it, with dots between;
+            ``*`` stands for any letters in the last.
+
+    Returns:
+        The Verilog, and the top module as Yosys writes JSON.
+    """
+    ways = [way.split(".") for way in beside]
+    around = {".".join(way[:depth]) for way in ways for depth in range(1, len(way))}
+    passes = [
+        "setattr -mod -set keep_hierarchy 1 *",
+        f"setattr -mod -unset keep_hierarchy {name}",
+        f"proc {name}",
+    ]
+    for _ in range(max((way.count(".") for way in beside), default=0)):
+        for place in sorted(around):
+            passes += [
+                f"select -set around {name}/c:{place} %M",
+                "setattr -mod -unset keep_hierarchy @around",
+                "proc @around",
+            ]
+        passes.append(f"flatten {name}")
+    half = " ".join(f"{name}/c:{way}" for way in beside)
+    passes += [
+        f'setattr -set submod "rest" {name}/c:*',
+        f'setattr -set submod "beside" {half}',
+        f"submod {name}",
+    ]
+    after = (f"select {name}", "write_json -selected top.json", "select -clear")
+    text, top = _write(component, name, passes, after, "top.json")
+    return text, top
+
+
+def _write(
+    component: Elaboratable,
+    name: str,
+    before: Sequence[str],
+    after: Sequence[str],
+    *outputs: str,
+) -> list[str]:
+    """The Verilog and what else Yosys is to write of a component.
+
+    Args:
+        component: A component whose signature gives its ports.
+        name: The top module's name.
+        before: Passes over what Amaranth wrote.
+        after: Passes before the Verilog is written.
+        outputs: Files that they write.
+    """
     passes = (
         "read_rtlil in.il",
+        *before,
         "proc -nomux -norom",
         "memory_collect",
         "attrmap -remove generator -remove src -remove amaranth.hierarchy"
         " -remove amaranth.decoding",
+        *after,
         "write_verilog -sv -norename -noattr out.v",
     )
     rtlil_text = fit_words(to_rtlil(component, name, gated=True))
-    (text,) = run_passes(passes, {"in.il": rtlil_text}, ("out.v",))
+    text, *others = run_passes(passes, {"in.il": rtlil_text}, ("out.v", *outputs))
     # Yosys extends signs bit by bit, which simulators take at its word; a signal of no bits would
     # be one of two.
     text = _REPEATED.sub(_replicated, _NO_BITS.sub("", text))
     text = write_registers(text)
-    return _LINT + text + (_CLOCK_GATE if f"  {CLOCK_GATE} " in text else "")
+    gate = _CLOCK_GATE if f"  {CLOCK_GATE} " in text else ""
+    return [_LINT + text + gate, *others]
 
 
 def header(component: wiring.Component, name: str, parameters: str) -> str:

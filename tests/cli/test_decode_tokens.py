@@ -65,3 +65,24 @@ def test_a_model_that_the_hardware_is_too_small_for_is_one_line(neardecode):
     assert result.status != 0
     assert "decoder.group must be 3 for this model, not 2" in result.err
     assert result.err.count("\n") == 1
+
+
+def test_two_threads_decode_what_one_does(neardecode, tmp_path):
+    """The simulators are those of `tests/drive/test_halves.py`."""
+    found = []
+    for threads in (1, 2):
+        file = tmp_path / f"{threads}.json"
+        result = neardecode(
+            *("decode", "--config", "decoder-tiny", "--threads", threads),
+            *("--prompt", "Hel", "--tokens", "2", "--json", file),
+        )
+        assert result.status == 0, result.err
+        found.append(json.loads(file.read_text()))
+    assert [each["threads"] for each in found] == [1, 2]
+    for key in ("tokens", "cycles", "blocks", "events", "values_compared", "mismatches"):
+        assert found[0][key] == found[1][key]
+
+
+def test_threads_are_those_of_a_token_decoder(neardecode):
+    result = neardecode("decode", "--config", "tiny", "--threads", "2")
+    assert "--threads: only with a token decoder, not tiny" in result.complaint

@@ -35,8 +35,13 @@ AREAS = {
             "flip_flops": 40000,
             "sram_bits": 65536,
             "parts": [
-                {"name": "chip.slices.slice0", "count": 2, "kge": 190.25, "sram_bits": 0},
-                {"name": "chip.slices.<flash0>", "count": 2, "kge": 18.2, "sram_bits": 65536},
+                {"name": "chip.slices.channel0.slice", "count": 2, "kge": 190.25, "sram_bits": 0},
+                {
+                    "name": "chip.slices.channel0.<flash>",
+                    "count": 2,
+                    "kge": 18.2,
+                    "sram_bits": 65536,
+                },
             ],
         },
     ],
@@ -103,11 +108,11 @@ def assert_figures(text):
     assert cell(text, "paths", router, "delay_ns") == "2.48"
     path = "count[1] (fabric/credit.py:35) at 0.21 ns, outputs__valid at 2.30 ns"
     assert cell(text, "paths", router, "path") == path
-    assert cell(text, "parts", "chip.slices.slice0", "total") == "380.5"
+    assert cell(text, "parts", "chip.slices.channel0.slice", "total") == "380.5"
     assert cell(text, "cycles", "flash0", "busy") == "75.0%"
     assert cell(text, "energy", "dram", "middle") == f"{MOVED * 3.45e-6:,.3f}"
     assert cell(text, "energy", "tsv", "low") == f"{(SENSED + MOVED) * 0.01e-6:,.3f}"
-    assert "chip.slices.&lt;flash0&gt;" in text
+    assert "chip.slices.channel0.&lt;flash&gt;" in text
     assert "softmax hbf16 failed: cells that have no area: $_DLATCH_P_" in text
     # A sweep's parameter; a run's roofline, stalls and timeline.
     assert text.count("<figure><svg") == 4

@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out
 
 from neardecode.config import PRESETS
 from neardecode_testbench.devices.board import Board
-from neardecode_testbench.drive import design, native
+from neardecode_testbench.drive import design, native_build
 from neardecode_testbench.drive.design import Design, Port, digest, write_atomically
 
 
@@ -35,7 +35,7 @@ class Constant(wiring.Component):
 def cache(tmp_path, monkeypatch):
     folder = tmp_path / "builds"
     monkeypatch.setattr(design, "build_cache", lambda: folder)
-    monkeypatch.setattr(native, "build_cache", lambda: folder)
+    monkeypatch.setattr(native_build, "build_cache", lambda: folder)
     return folder
 
 
@@ -149,9 +149,9 @@ def test_builds_at_the_same_time_do_not_meet(cache, monkeypatch):
         compiling.wait(timeout=60)
 
     monkeypatch.setattr(design, "to_verilog", convert_together)
-    monkeypatch.setattr(native, "_compile", compile_together)
+    monkeypatch.setattr(native_build, "_compile", compile_together)
     with ThreadPoolExecutor(2) as pool:
-        builds = [pool.submit(native.build, Design(Constant, (77,)), False) for _ in range(2)]
+        builds = [pool.submit(native_build.build, Design(Constant, (77,)), False) for _ in range(2)]
         (library, ports), other = (build.result() for build in builds)
     assert other == (library, ports)
     assert library.read_text() == "built"

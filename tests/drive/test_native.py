@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from neardecode_testbench.drive import native
+from neardecode_testbench.drive import native, native_build
 from neardecode_testbench.drive.native import NativeRunner
 from neardecode_testbench.drive.stimulus import Play, Probe, Storage
 from neardecode_testbench.drive.toolchain import ToolError
@@ -54,7 +54,7 @@ def test_a_wave_file_that_cannot_be_written_is_named(machine, tmp_path):
 @pytest.fixture
 def fresh_cache(tmp_path, monkeypatch):
     folder = tmp_path / "builds"
-    monkeypatch.setattr(native, "build_cache", lambda: folder)
+    monkeypatch.setattr(native_build, "build_cache", lambda: folder)
     return folder / "native"
 
 
@@ -86,8 +86,8 @@ def test_a_build_is_made_once(machine, fresh_cache, monkeypatch):
         compiled.append(folder)
         (folder / "library.so").touch()
 
-    monkeypatch.setattr(native, "_compile", compile_library)
-    assert native.build(machine, False) == native.build(machine, False)
+    monkeypatch.setattr(native_build, "_compile", compile_library)
+    assert native_build.build(machine, False) == native_build.build(machine, False)
     assert len(compiled) == 1
     assert [path.suffix for path in fresh_cache.iterdir()] == [".so"]
 
@@ -95,9 +95,9 @@ def test_a_build_is_made_once(machine, fresh_cache, monkeypatch):
 def test_a_build_with_waves_is_another(machine, fresh_cache, monkeypatch):
     flags = []
     monkeypatch.setattr(
-        native,
+        native_build,
         "_compile",
         lambda folder, *rest: (flags.append(rest), (folder / "library.so").touch()),
     )
-    libraries = {native.build(machine, trace)[0] for trace in (False, True, False)}
+    libraries = {native_build.build(machine, trace)[0] for trace in (False, True, False)}
     assert len(libraries) == len(flags) == 2

@@ -172,10 +172,10 @@ def tiny_chip():
 
 
 def test_channels_of_a_chip_share_their_modules(tiny_chip):
-    children = cells(tiny_chip, "chip.slices")
+    first, second = (cells(tiny_chip, f"chip.slices.channel{channel}") for channel in range(2))
     for block in ("flash", "slice", "link"):
-        assert children[f"{block}0"] == children[f"{block}1"]
-        assert modules(tiny_chip).count(children[f"{block}0"]) == 1
+        assert first[block] == second[block]
+        assert modules(tiny_chip).count(first[block]) == 1
     assert len(set(modules(tiny_chip))) == len(modules(tiny_chip))
 
 

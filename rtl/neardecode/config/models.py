@@ -32,6 +32,8 @@ class Decode(Section):
     """Most tokens of a sequence; the KV cache is laid out for them."""
     backend: Literal["native", "verilator", "icarus", "amaranth"] = "native"
     """The simulator."""
+    threads: Literal[1, 2] = 1
+    """Of the native simulator of a token decoder, where there are as many cores."""
 
 
 class Config(Section):

@@ -46,6 +46,7 @@ PRESETS: dict[str, Config] = {
         compute=Compute(formats=("Q4_1", "Q8_0"), blocks_a_row=64, rows=16384, commands_ahead=16),
         stack=Stack(vaults=1, banks_a_group=4, pages_a_bank=65536, queue=8),
         decoder=Decoder(prefetch=16),
+        decode=Decode(threads=2),
     ),
     # One HBF stack at the paper's 1638.4 GB/s, banks as in the address example of section 4.6.
     "hbf16": Config(flash=Flash(channels=16)),

@@ -1,12 +1,15 @@
 """Counters: where every cycle went, and how often something happened."""
 
 import enum
+from collections.abc import Sequence
 
-from amaranth.hdl import Assert, Module, Signal
+from amaranth.hdl import Array, Assert, Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["CycleCounters", "EventCounters"]
+__all__ = ["CycleCounters", "EventCounters", "chosen_count"]
+
+_GROUP_BITS = 4
 
 
 class CycleCounters(wiring.Component):
@@ -129,6 +132,13 @@ class EventCounters(wiring.Component):
                     m.d.sync += count.eq(count + ~count.all())
 
         return m
+
+
+def chosen_count(counts: Sequence[Value], address: Signal) -> Value:
+    """The count at an address; in two steps, for simulators nest the choices of one."""
+    low, groups = address[:_GROUP_BITS], range(0, len(counts), 1 << _GROUP_BITS)
+    chosen = [Array(counts[first : first + (1 << _GROUP_BITS)])[low] for first in groups]
+    return Array(chosen)[address >> _GROUP_BITS]
 
 
 def _names(parameter: str, members: type[enum.Enum]) -> tuple[str, ...]:

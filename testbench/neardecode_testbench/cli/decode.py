@@ -1,6 +1,7 @@
 """neardecode decode: the main job."""
 
 import contextlib
+import os
 import tempfile
 import threading
 import time
@@ -28,7 +29,7 @@ from neardecode_testbench.cli.decode_tokens import (
 from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.cli.output import JsonOption, check_writable, console, write_json
 from neardecode_testbench.devices.board import Board
-from neardecode_testbench.devices.token_board import TokenBoard
+from neardecode_testbench.devices.token_board import TokenBoard, token_halves
 from neardecode_testbench.drive.backends import BACKENDS, WAVE_CYCLES, prepare, simulate
 from neardecode_testbench.drive.design import Design
 from neardecode_testbench.drive.toolchain import check_tools
@@ -70,6 +71,14 @@ def decode(
     ] = None,
     backend: Annotated[
         str | None, typer.Option(help=f"One of: {', '.join(BACKENDS)}; default: the config's.")
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=2,
+            help="Of a token decoder's native simulator; default: the config's, if cores suffice.",
+        ),
     ] = None,
     stalls: Annotated[
         int | None, typer.Option(metavar="SEED", help="Stall the board's streams at random.")
@@ -147,7 +156,11 @@ def decode(
         for option, given in (("--stalls", stalls), ("--trace", trace)):
             if given is not None:
                 raise InputError(f"{option}: not with a token decoder ({config})")
-        design = Design(TokenBoard, (settings,))
+        if threads is None:
+            threads = min(settings.decode.threads, len(os.sched_getaffinity(0)))
+        # What is traced is one model.
+        in_halves = threads > 1 and backend == "native" and waves is None
+        design = Design(TokenBoard, (settings,), token_halves(settings) if in_halves else ())
         with _status("building the simulator", quiet):
             prepare(design, backend, waves=waves)
         with _progress(longest + tokens - 1, "tokens", backend, quiet) as on_token:
@@ -164,6 +177,7 @@ def decode(
             "set": changes or [],
             "model": str(gguf) if gguf else model or settings.decode.model,
             "backend": backend,
+            "threads": 1 + in_halves,
             "chips": settings.chips,
             "seconds": round(decoded.seconds, 3),
             "seconds_a_token": decoded.seconds / len(decoded.steps) / len(prompts),
@@ -176,6 +190,8 @@ def decode(
 
     if len(prompts) > 1:
         raise InputError(f"--prompt: one, without a token decoder ({config})")
+    if threads is not None:
+        raise InputError(f"--threads: only with a token decoder, not {config}")
     (prompt_ids,) = ids
     # The reference first, on its own: nothing of the hardware goes into it.
     scorer = IntegerScorer(

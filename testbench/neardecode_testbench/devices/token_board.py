@@ -14,7 +14,7 @@ from neardecode_testbench.devices.dram import DramDies
 from neardecode_testbench.devices.link_channel import LinkChannel
 from neardecode_testbench.devices.nand import NandDies
 
-__all__ = ["TokenBoard", "varied_board"]
+__all__ = ["TokenBoard", "token_halves", "varied_board"]
 
 DEVICES = ("dies", "drams", "faulty", "doubled", *LANES)
 """What of the chip leads to its memories, and from one chip to another."""
@@ -134,3 +134,32 @@ class TokenBoard(wiring.Component):
 def varied_board(config: Config) -> TokenBoard:
     """A board whose tR is an input."""
     return TokenBoard(config, varied=True)
+
+
+def token_halves(config: Config) -> tuple[str, ...]:
+    """Instances of a board that are about half of its work, by the names on the way to each.
+
+    Of one chip, three quarters of what reads weights; of several, every second one with its
+    memories.
+    """
+    if config.chips == 1:
+        channels = config.flash.channels
+        return tuple(
+            name
+            for channel in range(-(-channels // 4) if channels > 1 else 0, channels)
+            for name in (f"chip.slices.channel{channel}", f"nand{channel}")
+        )
+    assert config.stack is not None
+    each = {"nand": config.flash.channels, "dram": config.stack.vaults}
+    return tuple(
+        name
+        for chip in range(1, config.chips, 2)
+        for name in (
+            f"chip.chip{chip}",
+            *(
+                f"{device}{chip * count + place}"
+                for device, count in each.items()
+                for place in range(count)
+            ),
+        )
+    )

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from neardecode_testbench.drive import amaranth_sim, cocotb_run, native
+from neardecode_testbench.drive import amaranth_sim, cocotb_run, native, native_build
 from neardecode_testbench.drive.design import Design, write_atomically
 from neardecode_testbench.drive.stimulus import Scenario
 from neardecode_testbench.drive.waves import vcd_to_fst
@@ -29,7 +29,7 @@ def prepare(design: Design, backend: Backend, *, waves: Path | None = None) -> N
         ToolError: if a tool is missing.
     """
     if backend == "native":
-        native.build(design, trace=waves is not None)
+        native_build.build(design, trace=waves is not None)
 
 
 def simulate(

@@ -11,8 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "ports.h"  // Model, PORT_COUNT, void list_ports(Model&, Port*)
-#include "verilated.h"
+#include "ports.h"  // Machine, Port, PORT_COUNT, void list_ports(Machine&, Port*)
 #if VM_TRACE
 #include "verilated_vcd_c.h"
 #endif
@@ -65,6 +64,11 @@ struct Log {
     }
 };
 
+struct Asked {
+    const uint8_t* beat = nullptr;
+    int bytes = 0;
+};
+
 struct Memory {
     void* valid;
     Port address;
@@ -77,14 +81,10 @@ struct Memory {
     int beat_bytes;
     uint64_t beats;
     uint64_t log_every;
+    // What it was asked for in the last cycle; also between plays.
+    Asked* asked;
     Log reads;
     Log writes;
-};
-
-// What a storage port was asked for in the last cycle.
-struct Asked {
-    const uint8_t* beat = nullptr;
-    int bytes = 0;
 };
 
 uint8_t bit(const void* port) { return *static_cast<const uint8_t*>(port); }
@@ -105,8 +105,7 @@ std::string masked(const uint8_t* payload, const uint8_t* mask, int bytes) {
 }  // namespace
 
 struct Runner {
-    VerilatedContext context;
-    Model model{&context};
+    Machine machine;
     Port ports[PORT_COUNT];
     int64_t cycle = 0;
     std::map<void*, Asked> asked;  // By the data port.
@@ -122,22 +121,18 @@ struct Runner {
     int64_t trace_until = 0;
 #endif
 
-    Runner() { list_ports(model, ports); }
+    Runner() { list_ports(machine, ports); }
 
     // The inputs that are set take effect, those of a cycle once.
     void drive() {
-        model.drive ^= 1;
-        model.eval();
+        machine.settle();
         dump(0);
     }
 
-    // The rising edge that ends a cycle, and the falling one, with which gates of clocks open.
-    void edge() {
-        model.clk = 1;
-        model.eval();
+    void edge(bool driven = false) {
+        machine.rise(driven);
         dump(1);
-        model.clk = 0;
-        model.eval();
+        machine.fall();
         ++cycle;
     }
 
@@ -154,18 +149,18 @@ struct Runner {
     }
 
     void reset() {
-        model.eval();
-        model.rst = 1;
+        drive();
+        machine.reset(true);
         drive();
         edge();
-        model.rst = 0;
+        machine.reset(false);
         cycle = 0;
     }
 
     // Memories give what was read in the cycle before.
     void answer() {
         for (Memory& memory : memories) {
-            const Asked& wanted = asked[memory.data.data];
+            const Asked& wanted = *memory.asked;
             if (!wanted.beat) continue;
             uint8_t* data = static_cast<uint8_t*>(memory.data.data);
             std::memcpy(data, wanted.beat, wanted.bytes);
@@ -177,7 +172,7 @@ struct Runner {
     bool serve() {
         for (int index = 0; index < static_cast<int>(memories.size()); ++index) {
             Memory& memory = memories[index];
-            Asked& wanted = asked[memory.data.data];
+            Asked& wanted = *memory.asked;
             wanted.beat = nullptr;
             if (!bit(memory.valid)) continue;
             const uint64_t address = number(memory.address);
@@ -250,8 +245,7 @@ struct Runner {
 #else
             // No input depends on an output of its own cycle: the next ones come with the edge.
             status = begin(cycle + 1, limit, trailing);
-            if (status < 0) model.drive ^= 1;
-            edge();
+            edge(status < 0);
 #endif
         }
         return status;
@@ -289,14 +283,14 @@ void runner_close(Runner* runner) {
 #if VM_TRACE
     if (runner->trace.isOpen()) runner->trace.close();
 #endif
-    runner->model.final();
+    runner->machine.end();
     delete runner;
 }
 
 int runner_trace(Runner* runner, const char* path, int64_t from, int64_t cycles) {
 #if VM_TRACE
-    runner->context.traceEverOn(true);
-    runner->model.trace(&runner->trace, 99);
+    runner->machine.context.traceEverOn(true);
+    runner->machine.model.trace(&runner->trace, 99);
     runner->trace.open(path);
     runner->trace_from = from;
     runner->trace_until = from + cycles;
@@ -359,7 +353,8 @@ void runner_memory(Runner* runner, int valid, int address, int data, int write, 
     runner->memories.push_back({ports[valid].data, ports[address], ports[data],
                                 write < 0 ? nullptr : ports[write].data,
                                 write < 0 ? Port{nullptr, 0} : ports[write_data], bytes, beat_bytes,
-                                beats, log_every, {log_capacity, read_cycles, read_addresses, 0},
+                                beats, log_every, &runner->asked[ports[data].data],
+                                {log_capacity, read_cycles, read_addresses, 0},
                                 {log_capacity, write_cycles, write_addresses, 0}});
 }
 

@@ -19,7 +19,7 @@ from amaranth.lib import wiring
 
 import neardecode
 import neardecode_testbench.devices
-from neardecode.verilog import to_verilog
+from neardecode.verilog import to_halves, to_verilog
 
 __all__ = ["TOP", "Design", "Port", "build_cache", "digest", "write_atomically"]
 
@@ -102,10 +102,13 @@ class Design:
     Attributes:
         component: Its class, or a function that makes it.
         arguments: What it is made with; their ``repr`` must tell them apart.
+        beside: Instances that the native runner simulates on a thread of their own, as `to_halves`
+            takes them; none, and there is one thread.
     """
 
     component: Callable[..., wiring.Component]
     arguments: tuple[Any, ...] = ()
+    beside: tuple[str, ...] = ()
 
     def make(self) -> wiring.Component:
         """A new instance."""
@@ -113,12 +116,7 @@ class Design:
 
     def files(self) -> tuple[Path, list[Port]]:
         """Its Verilog file and its ports, converted when nothing like it was before."""
-        module, name = self.component.__module__, self.component.__qualname__
-        folder = (
-            build_cache()
-            / "verilog"
-            / digest(_sources(), module, name, repr(self.arguments), _own_source(self.component))
-        )
+        folder = self._folder()
         verilog, ports = folder / f"{TOP}.v", folder / "ports.json"
         if not ports.exists():
             component = self.make()
@@ -130,9 +128,24 @@ class Design:
                 )
                 for path, member, value in component.signature.flatten(component)
             ]
-            write_atomically(verilog, f"`timescale 1ns/1ps\n{to_verilog(component, TOP)}")
+            if self.beside:
+                text, top = to_halves(component, TOP, self.beside)
+                write_atomically(self.top(), top)
+            else:
+                text = to_verilog(component, TOP)
+            write_atomically(verilog, f"`timescale 1ns/1ps\n{text}")
             write_atomically(ports, json.dumps([vars(port) for port in listing]))
         return verilog, [Port(**port) for port in json.loads(ports.read_text())]
+
+    def top(self) -> Path:
+        """The top module of a design in halves; there once its `files` are."""
+        return self._folder() / f"{TOP}.json"
+
+    def _folder(self) -> Path:
+        made = (self.component.__module__, self.component.__qualname__, repr(self.arguments))
+        halves = (repr(self.beside),) if self.beside else ()
+        own = _own_source(self.component)
+        return build_cache() / "verilog" / digest(_sources(), *made, own, *halves)
 
 
 def _own_source(component: Callable[..., wiring.Component]) -> bytes:

@@ -1,20 +1,14 @@
-"""The native runner: Verilator's C++ model and a C++ clock loop, called through a C interface.
-
-Built once for each content and kept in the user's cache.
-"""
+"""The native runner: Verilator's C++ model and a C++ clock loop, called through a C interface."""
 
 import ctypes
-import os
-import subprocess
-import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from neardecode_testbench.drive.design import TOP, Design, Port, build_cache, digest
+from neardecode_testbench.drive.design import Design
+from neardecode_testbench.drive.native_build import build, storage_bytes
 from neardecode_testbench.drive.stimulus import (
     Outcome,
     Play,
@@ -25,32 +19,12 @@ from neardecode_testbench.drive.stimulus import (
     StorageError,
     StuckError,
 )
-from neardecode_testbench.drive.toolchain import ToolError, compiler, verilator_root
+from neardecode_testbench.drive.toolchain import ToolError
 
-__all__ = ["NativeRunner", "build", "call", "compiler_flags", "run"]
+__all__ = ["NativeRunner", "run"]
 
 LOG_CAPACITY = 1 << 16
 """Accesses that a play may keep for one storage port."""
-
-_TOP = "native"
-_CLOCK_LOOP = Path(__file__).with_name("clock_loop.cpp")
-_VERILATOR_FLAGS = (
-    "-O3",
-    # Compilers take more than twice the time for a function of twice the size.
-    "--output-split-cfuncs",
-    "3000",
-    "--expand-limit",
-    "8",
-    "--x-assign",
-    "fast",
-    "--x-initial",
-    "fast",
-    "--no-assert",
-    "-Wno-fatal",
-)
-_COMPILER_FLAGS = ("-std=gnu++17", "-fPIC", "-DVM_SC=0", "-DVM_COVERAGE=0")
-_FAST = ("-O2",)
-_SLOW = ("-O0",)
 
 
 def run(
@@ -102,7 +76,7 @@ class NativeRunner:
         self._library.runner_port.restype = ctypes.c_void_p
         self._index = {port.name: index for index, port in enumerate(ports)}
         self._width = {port.name: port.width for port in ports}
-        self._bytes = {port.name: _storage_bytes(port.width) for port in ports}
+        self._bytes = {port.name: storage_bytes(port.width) for port in ports}
         self._runner = ctypes.c_void_p(self._library.runner_open())
         # What stands in the model by pointer must outlive the call.
         self._held: dict[str, np.ndarray] = {}
@@ -323,185 +297,3 @@ def _stalls(stalls: np.ndarray | None) -> np.ndarray:
 
 def _pointer(array: np.ndarray) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
-
-
-def _storage_bytes(width: int) -> int:
-    """Bytes in which Verilator keeps a port: 1, 2, 4, 8, or whole words of 4."""
-    for size in (1, 2, 4, 8):
-        if width <= 8 * size:
-            return size
-    return 4 * -(-width // 32)
-
-
-def build(design: Design, trace: bool) -> tuple[Path, list[Port]]:
-    """The compiled library and the ports of a design, made when nothing like it was before."""
-    verilog, ports = design.files()
-    verilator, root = verilator_root()
-    cxx = compiler()
-    flags = (*_VERILATOR_FLAGS, *(("--trace",) if trace else ()))
-    header, top = _ports_header(ports), _top(ports)
-    key = digest(
-        verilog.read_bytes(),
-        top,
-        _CLOCK_LOOP.read_bytes(),
-        header,
-        " ".join((*flags, *_COMPILER_FLAGS, *_FAST, *_SLOW)),
-        (root / "include" / "verilated_config.h").read_bytes(),
-        _version(cxx),
-    )
-    library = build_cache() / "native" / f"{key}.so"
-    if not library.exists():
-        library.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=library.parent) as folder:
-            (Path(folder) / "ports.h").write_text(header)
-            (Path(folder) / f"{_TOP}.v").write_text(top)
-            _compile(Path(folder), verilog, verilator, root, cxx, flags, trace)
-            os.replace(Path(folder) / "library.so", library)
-    return library, ports
-
-
-def _compile(
-    folder: Path,
-    verilog: Path,
-    verilator: Path,
-    root: Path,
-    cxx: str,
-    flags: Sequence[str],
-    trace: bool,
-) -> None:
-    """Verilates and compiles in a folder, every core at work, into ``library.so``."""
-    call(
-        [
-            *(str(verilator), "--cc", str(verilog), str(folder / f"{_TOP}.v")),
-            *("--top-module", _TOP, "--prefix", "Model", "-Mdir", str(folder), *flags),
-        ],
-        env={**os.environ, "VERILATOR_ROOT": str(root)},
-    )
-    common = [*_command(cxx, root, trace), f"-I{folder}"]
-    sources = [*sorted(folder.glob("*.cpp")), _CLOCK_LOOP]
-    # The largest first, so that the cores end together.
-    sources.sort(key=lambda path: -path.stat().st_size)
-    # The same headers in every file: read once for each way to optimise.
-    headers = folder / "Model__pch.h.gch"
-    headers.mkdir()
-
-    def precompile(level: Sequence[str]) -> None:
-        target = headers / f"{len(level)}{level[0]}.gch"
-        call([*common, *level, "-x", "c++-header", str(headers.with_suffix("")), "-o", str(target)])
-
-    def compile_one(source: Path) -> Path:
-        target = folder / f"{source.stem}.o"
-        level = _SLOW if "__Slow" in source.name or "__Syms" in source.name else _FAST
-        call([*common, *level, "-c", str(source), "-o", str(target)])
-        return target
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(precompile, (_FAST, _SLOW)))
-        runtime = pool.submit(_runtime, folder, root, cxx, trace)
-        objects = [*pool.map(compile_one, sources), runtime.result()]
-    call([cxx, "-shared", *map(str, objects), "-lpthread", "-o", str(folder / "library.so")])
-
-
-def _command(cxx: str, root: Path, trace: bool) -> list[str]:
-    """How a file that knows of Verilator is compiled."""
-    include = root / "include"
-    return [
-        *(cxx, *_COMPILER_FLAGS, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}"),
-        *("-DVM_TRACE_FST=0", "-DVM_TRACE_SAIF=0", f"-I{include}", f"-I{include / 'vltstd'}"),
-    ]
-
-
-def _runtime(folder: Path, root: Path, cxx: str, trace: bool) -> Path:
-    """What every model needs of Verilator's own, compiled when nothing like it was before."""
-    include = root / "include"
-    names = ["verilated.cpp", "verilated_threads.cpp"] + ["verilated_vcd_c.cpp"] * trace
-    command = [*_command(cxx, root, trace), *_FAST]
-    key = digest(
-        " ".join(command[1:]),
-        *((include / name).read_bytes() for name in ("verilated_config.h", *names)),
-        _version(cxx),
-    )
-    runtime = build_cache() / "native" / f"{key}.o"
-    if not runtime.exists():
-        objects = [str(folder / f"{name}.o") for name in names]
-        for name, target in zip(names, objects, strict=True):
-            call([*command, "-c", str(include / name), "-o", target])
-        call([cxx, "-r", "-nostdlib", *objects, "-o", str(folder / "runtime.o")])
-        os.replace(folder / "runtime.o", runtime)
-    return runtime
-
-
-def _ports_header(ports: Sequence[Port]) -> str:
-    """C++ that lists the model's ports, in the order of ``ports``."""
-    lines = "\n".join(
-        f"    ports[{index}] = {{&model.{_cpp_name(port.name)},"
-        f" sizeof(model.{_cpp_name(port.name)})}};"
-        for index, port in enumerate(ports)
-    )
-    return f"""#pragma once
-#include "Model.h"
-struct Port {{
-    void* data;
-    int bytes;
-}};
-constexpr int PORT_COUNT = {len(ports)};
-inline void list_ports(Model& model, Port* ports) {{
-{lines}
-}}
-"""
-
-
-def _top(ports: Sequence[Port]) -> str:
-    """Verilog that keeps the inputs of a design as they were when ``drive`` last changed.
-
-    Nothing but registers follows an input, so that an edge and the inputs after it settle at once.
-    """
-    inputs = [Port("rst", 1, True), *(port for port in ports if port.is_input)]
-    lines = [
-        *(f"  input [{port.width - 1}:0] \\{port.name} ," for port in inputs),
-        *(f"  output [{port.width - 1}:0] \\{port.name} ," for port in ports if not port.is_input),
-        "  input clk, input drive",
-        ");",
-        "  // verilator tracing_off",
-        *(f"  reg [{port.width - 1}:0] \\{port.name}$now ;" for port in inputs),
-        "  // verilator tracing_on",
-        "  always @(posedge drive or negedge drive) begin",
-        *(f"    \\{port.name}$now <= \\{port.name} ;" for port in inputs),
-        "  end",
-        f"  {TOP} {TOP} (",
-        *(f"    .\\{port.name} (\\{port.name}$now )," for port in inputs),
-        *(f"    .\\{port.name} (\\{port.name} )," for port in ports if not port.is_input),
-        "    .clk(clk)",
-        "  );",
-    ]
-    return "\n".join([f"module {_TOP}(", *lines, "endmodule", ""])
-
-
-def _cpp_name(port: str) -> str:
-    """Verilator keeps double underscores for itself."""
-    return port.replace("__", "___05F")
-
-
-def _version(program: str) -> str:
-    return call([program, "--version"])
-
-
-def compiler_flags() -> tuple[str, ...]:
-    """How every library here is compiled, but for its optimisation."""
-    return _COMPILER_FLAGS
-
-
-def call(command: Sequence[str], env: dict[str, str] | None = None) -> str:
-    """What a program prints.
-
-    Raises:
-        ToolError: if it fails.
-    """
-    result = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
-    if result.returncode != 0:
-        lines = [line for line in (result.stderr or result.stdout).splitlines() if line.strip()]
-        first = next(
-            (line for line in lines if "rror" in line), lines[-1] if lines else "no output"
-        )
-        raise ToolError(f"{Path(command[0]).name} failed: {first}")
-    return result.stdout

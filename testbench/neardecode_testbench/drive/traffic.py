@@ -21,7 +21,8 @@ from neardecode.config.topology import LOCAL, Topology, refuse_cycle
 from neardecode.fabric.network import Network
 from neardecode.fabric.tile import Tile, network_flit, network_routes, network_turns
 from neardecode_testbench.drive.design import Design, build_cache, digest
-from neardecode_testbench.drive.native import NativeRunner, call, compiler_flags
+from neardecode_testbench.drive.native import NativeRunner
+from neardecode_testbench.drive.native_build import call, compiler_flags
 from neardecode_testbench.drive.toolchain import compiler
 
 __all__ = [

@@ -5,6 +5,7 @@ MXINT8, MXFP4 and E8M0; IEEE 754-2019 for binary16.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -102,14 +103,27 @@ class WeightBlocks:
         exponents = self.scales.astype(np.int64) - EXPONENT_BIAS - _E8M0_POINT[self.format]
         return Factor(np.ones_like(exponents), exponents, np.zeros(exponents.shape, np.bool_))
 
+    @cached_property
+    def units(self) -> NDArray[np.float64]:
+        """The scales, (..., blocks); float64 holds them exactly. Kept: it is asked for often."""
+        return _float(self.scale_factor())
+
+    @cached_property
+    def minimum_units(self) -> NDArray[np.float64] | None:
+        """The minimums likewise."""
+        return None if self.minimums is None else _float(fp16_factor(self.minimums))
+
+    @cached_property
+    def invalid(self) -> NDArray[np.bool_]:
+        """Blocks whose scale or minimum is no number, (..., blocks)."""
+        invalid = self.scale_factor().invalid
+        return invalid if self.minimums is None else invalid | fp16_factor(self.minimums).invalid
+
     def values(self) -> NDArray[np.float64]:
         """The weights, (..., blocks, 32); float64 holds them exactly."""
-        scale = self.scale_factor()
-        units = np.ldexp(scale.mantissa.astype(np.float64), scale.exponent)  # (..., blocks)
-        values = self.elements.astype(np.float64) * units[..., np.newaxis]
-        if self.minimums is not None:
-            least = fp16_factor(self.minimums)
-            values += np.ldexp(least.mantissa.astype(np.float64), least.exponent)[..., np.newaxis]
+        values = self.elements * self.units[..., np.newaxis]
+        if self.minimum_units is not None:
+            values += self.minimum_units[..., np.newaxis]
         return values
 
 
@@ -127,6 +141,10 @@ def fp16_factor(words: NDArray[np.uint16]) -> Factor:
         np.where(normal, biased - 25, -24),
         biased == 31,
     )
+
+
+def _float(factor: Factor) -> NDArray[np.float64]:
+    return np.ldexp(factor.mantissa.astype(np.float64), factor.exponent)
 
 
 def key_blocks(keys: BlockVector) -> WeightBlocks:

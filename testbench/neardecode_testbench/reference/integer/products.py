@@ -16,7 +16,7 @@ from neardecode.config.formats import BLOCK_ELEMENTS
 from neardecode_testbench.reference.blocks import EXPONENT_BIAS, BlockVector
 from neardecode_testbench.reference.rows import check_blocks
 from neardecode_testbench.reference.scores import AccumulatorFormat, Scores
-from neardecode_testbench.reference.weights import Factor, WeightBlocks, fp16_factor
+from neardecode_testbench.reference.weights import WeightBlocks
 
 __all__ = ["EXACT_BITS", "products"]
 
@@ -67,7 +67,7 @@ def products(
     some_rows = max(1, min(CHUNK_TERMS // some_vectors, CHUNK_WEIGHTS // (count * BLOCK_ELEMENTS)))
     for row in range(0, rows, some_rows):
         part = slice(row, row + some_rows)
-        matrix = _Rows(blocks[part], accumulator)
+        matrix = _Rows(blocks, part, accumulator)
         for vector in range(0, len(shifts), some_vectors):
             these = slice(vector, vector + some_vectors)
             total, wrong = matrix.times(vectors[:, these], sums[:, these])
@@ -78,19 +78,16 @@ def products(
 
 
 class _Rows:
-    """Some rows as exact floats."""
+    """Some rows of a matrix as exact floats."""
 
-    def __init__(self, blocks: WeightBlocks, accumulator: AccumulatorFormat) -> None:
-        scale = blocks.scale_factor()
-        self.elements = blocks.elements.astype(np.float64)  # (rows, blocks, 32)
-        self.units = np.ascontiguousarray(_float(scale).T)  # (blocks, rows)
-        self.minimums: NDArray[np.float64] | None = None  # (blocks, rows)
-        self.invalid = scale.invalid.any(axis=-1)  # (rows,)
+    def __init__(self, blocks: WeightBlocks, part: slice, accumulator: AccumulatorFormat) -> None:
+        self.elements = blocks.elements[part].astype(np.float64)  # (rows, blocks, 32)
+        self.units = blocks.units[part].T[:, np.newaxis]  # (blocks, 1, rows)
+        self.minimums: NDArray[np.float64] | None = None  # (blocks, 1, rows)
+        self.invalid = blocks.invalid[part].any(axis=-1)  # (rows,)
         bits = accumulator.term_bits
-        if blocks.minimums is not None:
-            least = fp16_factor(blocks.minimums)
-            self.minimums = np.ascontiguousarray(_float(least).T)
-            self.invalid |= least.invalid.any(axis=-1)
+        if blocks.minimum_units is not None:
+            self.minimums = blocks.minimum_units[part].T[:, np.newaxis]
             bits -= 1
         self.largest = 2.0 ** (bits - 1) - 1
 
@@ -103,44 +100,38 @@ class _Rows:
             vectors: (blocks, vectors, 32).
             sums: (blocks, vectors).
         """
-        rows, count, _ = self.elements.shape
-        total = np.zeros((vectors.shape[1], rows))
-        terms = np.empty_like(total)
-        wrong = np.zeros(total.shape, np.bool_) if self.invalid.any() else None
-        if wrong is not None:
+        terms = np.matmul(vectors, self.elements.transpose(1, 2, 0))  # (blocks, vectors, rows)
+        terms *= self.units
+        bounds = BLOCK_ELEMENTS * LARGEST_ELEMENT * _peaks(vectors) * _peaks(self.units)
+        wrong = self._floor(terms, bounds)
+        total = terms.sum(axis=0)
+        if self.minimums is not None:
+            np.multiply(sums[..., np.newaxis], self.minimums, out=terms)
+            also = self._floor(terms, _peaks(sums[..., np.newaxis]) * _peaks(self.minimums))
+            wrong = also if wrong is None else wrong if also is None else wrong | also
+            total += terms.sum(axis=0)
+        if self.invalid.any():
+            wrong = np.zeros(total.shape, np.bool_) if wrong is None else wrong
             wrong[:, self.invalid] = True
-        for block in range(count):
-            np.matmul(vectors[block], self.elements[:, block].T, out=terms)
-            terms *= self.units[block]
-            # No term is larger than this; most blocks need not be looked at one by one.
-            bound = BLOCK_ELEMENTS * LARGEST_ELEMENT * _peak(self.units[block])
-            wrong = self._add(total, terms, bound * _peak(vectors[block]), wrong)
-            if self.minimums is not None:
-                np.multiply(sums[block][:, np.newaxis], self.minimums[block], out=terms)
-                bound = _peak(self.minimums[block]) * _peak(sums[block])
-                wrong = self._add(total, terms, bound, wrong)
         return total, wrong
 
-    def _add(
-        self,
-        total: NDArray[np.float64],
-        terms: NDArray[np.float64],
-        bound: float,
-        wrong: NDArray[np.bool_] | None,
+    def _floor(
+        self, terms: NDArray[np.float64], bounds: NDArray[np.float64]
     ) -> NDArray[np.bool_] | None:
+        """Rounds down and clamps terms of which none of a block is larger than its bound."""
         np.floor(terms, out=terms)
-        if bound >= self.largest:
-            clamped = (terms > self.largest) | (terms < -self.largest - 1)
-            if clamped.any():
-                np.clip(terms, -self.largest - 1, self.largest, out=terms)
-                wrong = clamped if wrong is None else wrong | clamped
-        total += terms
-        return wrong
+        # Most blocks need not be looked at term by term.
+        large = bounds >= self.largest  # (blocks,)
+        if not large.any():
+            return None
+        some = terms[large]
+        clamped = (some > self.largest) | (some < -self.largest - 1)
+        if not clamped.any():
+            return None
+        terms[large] = np.clip(some, -self.largest - 1, self.largest)
+        return np.asarray(clamped.any(axis=0))
 
 
-def _float(factor: Factor) -> NDArray[np.float64]:
-    return np.ldexp(factor.mantissa.astype(np.float64), factor.exponent)
-
-
-def _peak(values: NDArray[np.float64]) -> float:
-    return max(-values.min(initial=0), values.max(initial=0))
+def _peaks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The largest absolute value of each block, (blocks,)."""
+    return np.maximum(values.max(axis=(1, 2), initial=0), -values.min(axis=(1, 2), initial=0))

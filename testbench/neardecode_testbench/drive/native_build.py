@@ -1,0 +1,290 @@
+"""Builds of the native runner: Verilog to a library, once for each content, in the user's cache."""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from neardecode_testbench.drive.design import TOP, Design, Port, build_cache, digest
+from neardecode_testbench.drive.halves import machine_of_halves, read_halves
+from neardecode_testbench.drive.toolchain import ToolError, compiler, verilator_root
+
+__all__ = ["build", "call", "compiler_flags", "storage_bytes"]
+
+_HERE = Path(__file__).parent
+_CLOCK_LOOP = _HERE / "clock_loop.cpp"
+_PARTS = (_CLOCK_LOOP, _HERE / "whole.h", _HERE / "halves.h")
+_VERILATOR_FLAGS = (
+    "-O3",
+    # Compilers take more than twice the time for a function of twice the size.
+    "--output-split-cfuncs",
+    "3000",
+    "--expand-limit",
+    "8",
+    "--x-assign",
+    "fast",
+    "--x-initial",
+    "fast",
+    "--no-assert",
+    "-Wno-fatal",
+)
+_COMPILER_FLAGS = ("-std=gnu++17", "-fPIC", "-DVM_SC=0", "-DVM_COVERAGE=0")
+_FAST = ("-O2",)
+_SLOW = ("-O0",)
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A class that Verilator is to write.
+
+    Attributes:
+        name: What it is called.
+        wrapper: Verilog of its top module, of the same name, around one of the design.
+    """
+
+    name: str
+    wrapper: str
+
+
+def build(design: Design, trace: bool) -> tuple[Path, list[Port]]:
+    """The compiled library and the ports of a design, made when nothing like it was before.
+
+    A design in halves is one model where it is traced.
+    """
+    verilog, ports = design.files()
+    if design.beside and not trace:
+        models, header = _in_halves(design.top().read_text(), ports)
+    else:
+        models, header = _as_whole(ports)
+    verilator, root = verilator_root()
+    cxx = compiler()
+    flags = (*_VERILATOR_FLAGS, *(("--trace",) if trace else ()))
+    key = digest(
+        verilog.read_bytes(),
+        *(model.wrapper for model in models),
+        *(path.read_bytes() for path in _PARTS),
+        header,
+        " ".join((*flags, *_COMPILER_FLAGS, *_FAST, *_SLOW)),
+        (root / "include" / "verilated_config.h").read_bytes(),
+        _version(cxx),
+    )
+    library = build_cache() / "native" / f"{key}.so"
+    if not library.exists():
+        library.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+            (Path(folder) / "ports.h").write_text(header)
+            for model in models:
+                (Path(folder) / f"{model.name}.v").write_text(model.wrapper)
+            _compile(Path(folder), verilog, models, verilator, root, cxx, flags, trace)
+            os.replace(Path(folder) / "library.so", library)
+    return library, ports
+
+
+def _compile(
+    folder: Path,
+    verilog: Path,
+    models: Sequence[_Model],
+    verilator: Path,
+    root: Path,
+    cxx: str,
+    flags: Sequence[str],
+    trace: bool,
+) -> None:
+    """Verilates and compiles in a folder, every core at work, into ``library.so``."""
+
+    def verilate(model: _Model) -> None:
+        call(
+            [
+                *(str(verilator), "--cc", str(verilog), str(folder / f"{model.name}.v")),
+                *("--top-module", model.name, "--prefix", model.name, "-Mdir", str(folder)),
+                *flags,
+            ],
+            env={**os.environ, "VERILATOR_ROOT": str(root)},
+        )
+
+    common = [*_command(cxx, root, trace), f"-I{folder}", f"-I{_HERE}"]
+
+    def precompile(headers: Path, level: Sequence[str]) -> None:
+        target = headers / f"{len(level)}{level[0]}.gch"
+        call([*common, *level, "-x", "c++-header", str(headers.with_suffix("")), "-o", str(target)])
+
+    def compile_one(source: Path) -> Path:
+        target = folder / f"{source.stem}.o"
+        level = _SLOW if "__Slow" in source.name or "__Syms" in source.name else _FAST
+        call([*common, *level, "-c", str(source), "-o", str(target)])
+        return target
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(verilate, models))
+        # The same headers in every file of a model: read once for each way to optimise.
+        headers = [folder / f"{model.name}__pch.h.gch" for model in models]
+        for each in headers:
+            each.mkdir()
+        list(pool.map(precompile, headers * 2, [_FAST] * len(models) + [_SLOW] * len(models)))
+        runtime = pool.submit(_runtime, folder, root, cxx, trace)
+        # The largest first, so that the cores end together.
+        sources = [*folder.glob("*.cpp"), _CLOCK_LOOP]
+        sources.sort(key=lambda path: (-path.stat().st_size, path.name))
+        objects = [*pool.map(compile_one, sources), runtime.result()]
+    call([cxx, "-shared", *map(str, objects), "-lpthread", "-o", str(folder / "library.so")])
+
+
+def _command(cxx: str, root: Path, trace: bool) -> list[str]:
+    """How a file that knows of Verilator is compiled."""
+    include = root / "include"
+    return [
+        *(cxx, *_COMPILER_FLAGS, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}"),
+        *("-DVM_TRACE_FST=0", "-DVM_TRACE_SAIF=0", f"-I{include}", f"-I{include / 'vltstd'}"),
+    ]
+
+
+def _runtime(folder: Path, root: Path, cxx: str, trace: bool) -> Path:
+    """What every model needs of Verilator's own, compiled when nothing like it was before."""
+    include = root / "include"
+    names = ["verilated.cpp", "verilated_threads.cpp"] + ["verilated_vcd_c.cpp"] * trace
+    command = [*_command(cxx, root, trace), *_FAST]
+    key = digest(
+        " ".join(command[1:]),
+        *((include / name).read_bytes() for name in ("verilated_config.h", *names)),
+        _version(cxx),
+    )
+    runtime = build_cache() / "native" / f"{key}.o"
+    if not runtime.exists():
+        objects = [str(folder / f"{name}.o") for name in names]
+        for name, target in zip(names, objects, strict=True):
+            call([*command, "-c", str(include / name), "-o", target])
+        call([cxx, "-r", "-nostdlib", *objects, "-o", str(folder / "runtime.o")])
+        os.replace(folder / "runtime.o", runtime)
+    return runtime
+
+
+def _as_whole(ports: Sequence[Port]) -> tuple[list[_Model], str]:
+    """One model of a design, and the header of its machine."""
+    model = _Model("Model", _wrapper("Model", TOP, [(port.name, port) for port in ports]))
+    machine = ['#include "whole.h"', "using Machine = Whole<Model>;"]
+    places = [f"machine.model.{_cpp_name(port.name)}" for port in ports]
+    return [model], _header([model], machine, places)
+
+
+def _in_halves(top: str, ports: Sequence[Port]) -> tuple[list[_Model], str]:
+    """The models of a design in halves, and the header of their machine."""
+    halves, others = read_halves(top)
+    models = [
+        _Model(name, _wrapper(name, half.module, half.ports())) for name, half in halves.items()
+    ]
+    first, second = halves.values()
+    machine, places = machine_of_halves(halves, _cpp_name), []
+    for port in ports:
+        same = others.get(port.name, 0)
+        name = same if isinstance(same, str) else port.name
+        if name in first.host or name in second.host:
+            side = "first" if name in first.host else "second"
+            places.append(f"machine.{side}.model.{_cpp_name(name)}")
+            continue
+        # What never changes, and what no half looks at.
+        value = int(same).to_bytes(storage_bytes(port.width), "little")
+        alone = f"{_cpp_name(port.name)}_alone"
+        machine.append(f"inline uint8_t {alone}[] = {{{', '.join(map(str, value))}}};")
+        places.append(alone)
+    return models, _header(models, machine, places)
+
+
+def _header(models: Sequence[_Model], machine: Sequence[str], places: Sequence[str]) -> str:
+    """C++ of the machine, and of where its ports are, in the order of a design's."""
+    lines = [
+        "#pragma once",
+        *(f'#include "{model.name}.h"' for model in models),
+        *machine,
+        "struct Port {",
+        "    void* data;",
+        "    int bytes;",
+        "};",
+        f"constexpr int PORT_COUNT = {len(places)};",
+        "inline void list_ports(Machine& machine, Port* ports) {",
+        *(
+            f"    ports[{index}] = {{&{place}, sizeof({place})}};"
+            for index, place in enumerate(places)
+        ),
+        "}",
+    ]
+    return "\n".join([*lines, ""])
+
+
+def storage_bytes(width: int) -> int:
+    """Bytes in which Verilator keeps a port: 1, 2, 4, 8, or whole words of 4."""
+    for size in (1, 2, 4, 8):
+        if width <= 8 * size:
+            return size
+    return 4 * -(-width // 32)
+
+
+def _wrapper(name: str, module: str, ports: Sequence[tuple[str, Port]]) -> str:
+    """Verilog that keeps the inputs of a module as they were when ``drive`` last changed.
+
+    Nothing but registers follows an input, so that an edge and the inputs after it settle at once.
+
+    Args:
+        name: What it is called.
+        module: The module.
+        ports: Each port's name, and that of the module which it is.
+    """
+    inputs = [("rst", Port("rst", 1, True)), *(each for each in ports if each[1].is_input)]
+    outputs = [each for each in ports if not each[1].is_input]
+    # A port of the module may be several of the model's.
+    firsts = {port: outer for outer, port in reversed(outputs)}
+    lines = [
+        *(f"  input [{port.width - 1}:0] \\{outer} ," for outer, port in inputs),
+        *(f"  output [{port.width - 1}:0] \\{outer} ," for outer, port in outputs),
+        "  input clk, input drive",
+        ");",
+        "  // verilator tracing_off",
+        *(f"  reg [{port.width - 1}:0] \\{outer}$now ;" for outer, port in inputs),
+        "  // verilator tracing_on",
+        "  always @(posedge drive or negedge drive) begin",
+        *(f"    \\{outer}$now <= \\{outer} ;" for outer, _ in inputs),
+        "  end",
+        f"  {module} {TOP} (",
+        *(f"    .\\{port.name} (\\{outer}$now )," for outer, port in inputs),
+        *(f"    .\\{port.name} (\\{outer} )," for port, outer in firsts.items()),
+        "    .clk(clk)",
+        "  );",
+        *(
+            f"  assign \\{outer} = \\{firsts[port]} ;"
+            for outer, port in outputs
+            if firsts[port] != outer
+        ),
+    ]
+    return "\n".join([f"module {name}(", *lines, "endmodule", ""])
+
+
+def _cpp_name(port: str) -> str:
+    """Verilator keeps double underscores for itself."""
+    return port.replace("__", "___05F")
+
+
+def _version(program: str) -> str:
+    return call([program, "--version"])
+
+
+def compiler_flags() -> tuple[str, ...]:
+    """How every library here is compiled, but for its optimisation."""
+    return _COMPILER_FLAGS
+
+
+def call(command: Sequence[str], env: dict[str, str] | None = None) -> str:
+    """What a program prints.
+
+    Raises:
+        ToolError: if it fails.
+    """
+    result = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    if result.returncode != 0:
+        lines = [line for line in (result.stderr or result.stdout).splitlines() if line.strip()]
+        first = next(
+            (line for line in lines if "rror" in line), lines[-1] if lines else "no output"
+        )
+        raise ToolError(f"{Path(command[0]).name} failed: {first}")
+    return result.stdout

@@ -1,0 +1,177 @@
+"""A design in two halves, on a thread each, is the same design in every cycle."""
+
+import numpy as np
+import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from neardecode.config import PRESETS, BlockFormat
+from neardecode.lib.clock_gate import Gated
+from neardecode_testbench.devices.token_board import TokenBoard, token_halves
+from neardecode_testbench.drive.backends import simulate
+from neardecode_testbench.drive.design import Design
+from neardecode_testbench.drive.native import NativeRunner
+from neardecode_testbench.drive.stimulus import Play, Probe, Sink, SinkLog, Source
+from neardecode_testbench.scenarios.token_cycles import TokenCycles
+
+WIDTH = 80  # More than one word of C++.
+FED = 4000  # Beyond the first trials of both ways.
+
+
+class Counter(wiring.Component):
+    """Counts what it is given while it is awake."""
+
+    awake: In(1)
+    given: In(WIDTH)
+    sum: Out(WIDTH)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        with m.If(self.awake):
+            m.d.sync += self.sum.eq(self.sum + self.given)
+        return m
+
+
+class Left(wiring.Component):
+    """The near end of a path that crosses three times; what it knows of time crosses nowhere."""
+
+    moves: In(1)
+    q: In(WIDTH)
+    w: In(WIDTH)
+    p: Out(WIDTH)
+    z: Out(WIDTH)
+    moved: Out(1)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        state, time = Signal(WIDTH), Signal(WIDTH)
+        m.d.sync += time.eq(time + 1)
+        with m.If(self.moves):
+            m.d.sync += state.eq(state + self.z)
+        m.d.comb += [
+            self.p.eq(state + self.q),
+            self.z.eq(self.w ^ state ^ time),
+            self.moved.eq(self.moves),
+        ]
+        return m
+
+
+class Right(wiring.Component):
+    """Its far end, with a block whose clock hangs on what the near one says."""
+
+    moves: In(1)
+    a: In(WIDTH)
+    p: In(WIDTH)
+    q: Out(WIDTH)
+    w: Out(WIDTH)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        counter = Counter()
+        m.submodules.counter = Gated(counter)
+        m.d.comb += [
+            counter.awake.eq(self.moves & self.p[3]),
+            counter.given.eq(self.p),
+            self.q.eq(counter.sum ^ self.a),
+            self.w.eq(self.p + counter.sum),
+        ]
+        return m
+
+
+class Inner(wiring.Component):
+    """What holds the far end, dissolved to find it."""
+
+    moves: In(1)
+    a: In(WIDTH)
+    p: In(WIDTH)
+    q: Out(WIDTH)
+    w: Out(WIDTH)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.right = right = Right()
+        m.d.comb += [
+            right.moves.eq(self.moves),
+            right.a.eq(self.a),
+            right.p.eq(self.p),
+            self.q.eq(right.q),
+            self.w.eq(right.w),
+        ]
+        return m
+
+
+class Pair(wiring.Component):
+    """Both, which move while they are fed; with an output that never changes."""
+
+    feed: In(stream.Signature(WIDTH))
+    found: Out(stream.Signature(WIDTH))
+    begun: Out(WIDTH)
+    one: Out(8)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.left = left = Left()
+        m.submodules.inner = inner = Inner()
+        m.d.comb += [
+            left.moves.eq(self.feed.valid),
+            inner.moves.eq(self.feed.valid),
+            inner.a.eq(self.feed.payload),
+            inner.p.eq(left.p),
+            left.q.eq(inner.q),
+            left.w.eq(inner.w ^ self.feed.payload),
+            self.feed.ready.eq(1),
+            self.found.valid.eq(left.moved),
+            self.found.payload.eq(left.z),
+            self.begun.eq(left.p),
+            self.one.eq(0xA5),
+        ]
+        return m
+
+
+def _played(beside: tuple[str, ...]) -> tuple[SinkLog, dict[str, int]]:
+    """What is found of numbers that come at random, and the other outputs then."""
+    numbers = np.random.default_rng(3)
+    fed = [int.from_bytes(numbers.bytes(WIDTH // 8), "little") for _ in range(FED)]
+    source = Source("feed", fed, numbers.random(997) < 0.5)
+
+    def scenario(step):
+        outcome = step(Play(sources=[source], sinks=[Sink("found", FED)], limit=10 * FED))
+        return outcome.sinks["found"], step(Probe({}, ["begun", "one"])).outputs
+
+    return simulate(Design(Pair, (), beside), scenario, "native")
+
+
+def test_a_path_that_crosses_three_times_settles_in_every_cycle():
+    (alone, outputs), halves = _played(()), _played(("inner.right",))
+    assert halves == (alone, outputs)
+    assert len(set(alone.payloads)) == FED
+    assert outputs["one"] == 0xA5
+
+
+def test_a_name_that_no_instance_has_is_said():
+    with pytest.raises(ValueError, match="no instance has such a name"):
+        NativeRunner(Design(Pair, (), ("inner.nobody",)))
+
+
+@pytest.mark.parametrize(("chips", "second"), [(1, "channel1"), (2, "chip1"), (4, "chip3")])
+def test_halves_of_a_board_name_each_of_its_parts_once(chips, second):
+    config = PRESETS["decoder-tiny"].model_copy(update={"chips": chips})
+    names = token_halves(config)
+    assert len(set(names)) == len(names)
+    assert any(name.endswith(f".{second}") for name in names)
+
+
+def test_a_board_in_halves_takes_the_cycles_of_the_whole():
+    config = PRESETS["decoder-tiny"]
+    sizes = {"layers": 1, "width": 128, "heads": 4, "kv_heads": 2, "ffn": 96, "vocabulary": 64}
+    times = [
+        simulate(
+            Design(TokenBoard, (config,), beside),
+            TokenCycles(config, sizes, BlockFormat.Q8_0, [7, 1, 19], 0, 64),
+            "native",
+        )
+        for beside in ((), token_halves(config))
+    ]
+    assert times[0].cycles == times[1].cycles
+    assert times[0].start == times[1].start
