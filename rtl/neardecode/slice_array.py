@@ -1,8 +1,10 @@
 """Flash channels, a MAC slice behind each, and a router that gathers their results."""
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
@@ -102,7 +104,7 @@ class SliceArray(wiring.Component):
         connect(m, receiver.o, flipped(self.results))
 
         each = len(channel_counter_names(0))
-        value = Const(0, 48)
+        values = []
         for index in range(channels):
             m.submodules[f"channel{index}"] = channel = WeightChannel(
                 config, self._flit, index, reader
@@ -121,7 +123,7 @@ class SliceArray(wiring.Component):
                     & (self.counter_address < (index + 1) * each)
                 ),
             ]
-            value = value | channel.counter_value
+            values.append(channel.counter_value)
         place = Signal(range(len(RouterCause)), name="place_router")
         m.d.comb += [
             router_cycles.cause.eq(router.cause),
@@ -130,7 +132,7 @@ class SliceArray(wiring.Component):
             self.counter_value.eq(
                 Mux(
                     self.counter_address < channels * each,
-                    value,
+                    reduce(or_, values),
                     chosen_count([*router_cycles.counts], place),
                 )
             ),

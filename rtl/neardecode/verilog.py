@@ -25,7 +25,7 @@ from neardecode.registers import write_registers
 from neardecode.tools import run_passes
 from neardecode.whole_words import fit_words
 
-__all__ = ["MODULE", "header", "to_halves", "to_rtlil", "to_verilog", "without_sources"]
+__all__ = ["MODULE", "header", "to_rtlil", "to_verilog", "without_sources", "write_verilog"]
 
 _WAIVED = (
     *("CASEINCOMPLETE", "CASEOVERLAP", "CMPCONST", "SYMRSVDWORD"),
@@ -102,66 +102,28 @@ def to_verilog(component: Elaboratable, name: str) -> str:
         component: A component whose signature gives its ports.
         name: The top module's name.
     """
-    (text,) = _write(component, name, (), ())
+    (text,) = write_verilog(component, name)
     return text
 
 
-def to_halves(component: Elaboratable, name: str, beside: Sequence[str]) -> tuple[str, str]:
-    """The same, the top module being no more than the wires between two others.
-
-    Those are ``NAME_beside`` and ``NAME_rest``. They are found by Yosys, which dissolves the
-    modules around the instances that are named.
-
-    Args:
-        component: A component whose signature gives its ports.
-        name: The top module's name.
-        beside: Instances of the first half, each by the names on the way to it, with dots between;
-            ``*`` stands for any letters in the last.
-
-    Returns:
-        The Verilog, and the top module as Yosys writes JSON.
-    """
-    ways = [way.split(".") for way in beside]
-    around = {".".join(way[:depth]) for way in ways for depth in range(1, len(way))}
-    passes = [
-        "setattr -mod -set keep_hierarchy 1 *",
-        f"setattr -mod -unset keep_hierarchy {name}",
-        f"proc {name}",
-    ]
-    for _ in range(max((way.count(".") for way in beside), default=0)):
-        for place in sorted(around):
-            passes += [
-                f"select -set around {name}/c:{place} %M",
-                "setattr -mod -unset keep_hierarchy @around",
-                "proc @around",
-            ]
-        passes.append(f"flatten {name}")
-    half = " ".join(f"{name}/c:{way}" for way in beside)
-    passes += [
-        f'setattr -set submod "rest" {name}/c:*',
-        f'setattr -set submod "beside" {half}',
-        f"submod {name}",
-    ]
-    after = (f"select {name}", "write_json -selected top.json", "select -clear")
-    text, top = _write(component, name, passes, after, "top.json")
-    return text, top
-
-
-def _write(
+def write_verilog(
     component: Elaboratable,
     name: str,
-    before: Sequence[str],
-    after: Sequence[str],
-    *outputs: str,
+    before: Sequence[str] = (),
+    after: Sequence[str] = (),
+    outputs: Sequence[str] = (),
 ) -> list[str]:
-    """The Verilog and what else Yosys is to write of a component.
+    """The Verilog of a component, and what else Yosys is to write.
 
     Args:
         component: A component whose signature gives its ports.
         name: The top module's name.
         before: Passes over what Amaranth wrote.
-        after: Passes before the Verilog is written.
+        after: Passes in front of the one that writes the Verilog.
         outputs: Files that they write.
+
+    Raises:
+        YosysError: if a pass fails.
     """
     passes = (
         "read_rtlil in.il",

@@ -47,7 +47,7 @@ class WeightChannel(wiring.Component):
         dies: Out(`CoreDieBus`).
         counting: In(1). Counters run.
         counter_address: In. Which counter; see `channel_counter_names`.
-        counter_chosen: In(1). It is one of this channel's.
+        counter_chosen: In(1). The address is of one of this channel's.
         counter_value: Out(48). Its count, in the same cycle; 0 where none is chosen.
     """
 

@@ -86,3 +86,6 @@ def test_two_threads_decode_what_one_does(neardecode, tmp_path):
 def test_threads_are_those_of_a_token_decoder(neardecode):
     result = neardecode("decode", "--config", "tiny", "--threads", "2")
     assert "--threads: only with a token decoder, not tiny" in result.complaint
+    arguments = ("decode", "--config", "decoder-tiny", "--threads", "2")
+    result = neardecode(*arguments, "--backend", "amaranth")
+    assert "--threads 2: only on the native backend, and without --waves" in result.complaint

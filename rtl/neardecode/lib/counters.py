@@ -135,7 +135,7 @@ class EventCounters(wiring.Component):
 
 
 def chosen_count(counts: Sequence[Value], address: Signal) -> Value:
-    """The count at an address; in two steps, for simulators nest the choices of one."""
+    """The count at an address, any beyond the last; simulators nest the choices of one step."""
     low, groups = address[:_GROUP_BITS], range(0, len(counts), 1 << _GROUP_BITS)
     chosen = [Array(counts[first : first + (1 << _GROUP_BITS)])[low] for first in groups]
     return Array(chosen)[address >> _GROUP_BITS]

@@ -156,10 +156,12 @@ def decode(
         for option, given in (("--stalls", stalls), ("--trace", trace)):
             if given is not None:
                 raise InputError(f"{option}: not with a token decoder ({config})")
-        if threads is None:
-            threads = min(settings.decode.threads, len(os.sched_getaffinity(0)))
         # What is traced is one model.
-        in_halves = threads > 1 and backend == "native" and waves is None
+        one_model = backend != "native" or waves is not None
+        if one_model and threads == 2:
+            raise InputError("--threads 2: only on the native backend, and without --waves")
+        cores = os.cpu_count() or 1
+        in_halves = not one_model and (threads or min(settings.decode.threads, cores)) > 1
         design = Design(TokenBoard, (settings,), token_halves(settings) if in_halves else ())
         with _status("building the simulator", quiet):
             prepare(design, backend, waves=waves)

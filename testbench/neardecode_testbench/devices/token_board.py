@@ -139,8 +139,8 @@ def varied_board(config: Config) -> TokenBoard:
 def token_halves(config: Config) -> tuple[str, ...]:
     """Instances of a board that are about half of its work, by the names on the way to each.
 
-    Of one chip, three quarters of what reads weights; of several, every second one with its
-    memories.
+    Of one chip, most of what reads weights: three channels in four. Of several, every second one
+    with its memories.
     """
     if config.chips == 1:
         channels = config.flash.channels

@@ -1,6 +1,6 @@
 // The clock loop of the native runner: the steps of a cycle as in player.py, over a Verilated model.
 //
-// Compiled with a generated header that names the model's class and lists its ports, and loaded by
+// Compiled with a generated header that makes the machine and lists its ports, and loaded by
 // native.py through the C functions at the end. The model holds its inputs in registers that take
 // them with a change of `drive`, so that with an edge come the inputs of the cycle behind it.
 

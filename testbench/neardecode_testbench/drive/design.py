@@ -19,12 +19,23 @@ from amaranth.lib import wiring
 
 import neardecode
 import neardecode_testbench.devices
-from neardecode.verilog import to_halves, to_verilog
+from neardecode.halves import to_halves
+from neardecode.verilog import to_verilog
 
-__all__ = ["TOP", "Design", "Port", "build_cache", "digest", "write_atomically"]
+__all__ = [
+    "TOP",
+    "Design",
+    "Port",
+    "build_cache",
+    "cpp_name",
+    "digest",
+    "halves_of",
+    "write_atomically",
+]
 
 TOP = "dut"
 """The name of every design's top module."""
+_HALVES = "// halves: "
 
 
 @dataclass(frozen=True)
@@ -115,7 +126,12 @@ class Design:
         return self.component(*self.arguments)
 
     def files(self) -> tuple[Path, list[Port]]:
-        """Its Verilog file and its ports, converted when nothing like it was before."""
+        """Its Verilog file and its ports, converted when nothing like it was before.
+
+        Raises:
+            YosysError: if it cannot be converted.
+            ValueError: if there is no instance of a name in ``beside``.
+        """
         folder = self._folder()
         verilog, ports = folder / f"{TOP}.v", folder / "ports.json"
         if not ports.exists():
@@ -130,22 +146,30 @@ class Design:
             ]
             if self.beside:
                 text, top = to_halves(component, TOP, self.beside)
-                write_atomically(self.top(), top)
+                # One file: another conversion may call the wires between its halves otherwise.
+                text = f"{_HALVES}{json.dumps(top)}\n{text}"
             else:
                 text = to_verilog(component, TOP)
             write_atomically(verilog, f"`timescale 1ns/1ps\n{text}")
             write_atomically(ports, json.dumps([vars(port) for port in listing]))
         return verilog, [Port(**port) for port in json.loads(ports.read_text())]
 
-    def top(self) -> Path:
-        """The top module of a design in halves; there once its `files` are."""
-        return self._folder() / f"{TOP}.json"
-
     def _folder(self) -> Path:
         made = (self.component.__module__, self.component.__qualname__, repr(self.arguments))
         halves = (repr(self.beside),) if self.beside else ()
         own = _own_source(self.component)
         return build_cache() / "verilog" / digest(_sources(), *made, own, *halves)
+
+
+def halves_of(verilog: str) -> dict[str, Any]:
+    """The ports and the two halves of a design that has halves, from its Verilog."""
+    line = next(line for line in verilog.splitlines() if line.startswith(_HALVES))
+    return json.loads(line.removeprefix(_HALVES))
+
+
+def cpp_name(port: str) -> str:
+    """What a port is called in a Verilated model: double underscores are Verilator's own."""
+    return port.replace("__", "___05F")
 
 
 def _own_source(component: Callable[..., wiring.Component]) -> bytes:

@@ -6,7 +6,6 @@
 
 #pragma once
 #include <atomic>
-#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <cstdio>
@@ -17,8 +16,8 @@
 
 #include "verilated.h"
 
-// What one half holds, and what it has given to the other: of two rounds, for while the other reads
-// what was given in one, this may give in the next.
+// A half, and its outputs as the other knows them. Between threads they are given by round, of two
+// rounds: while the other reads what was given in one, this may give in the next.
 template <class HalfModel, class HalfWires>
 struct Half {
     using Wires = HalfWires;
@@ -79,45 +78,9 @@ void exchange_edge(Mine& mine, Theirs& theirs, bool driven) {
     }
 }
 
-// Which of two ways is the quicker one now: another thread helps only where it has a core.
-class Pace {
-public:
-    // Whether the next edge is to be taken on two threads.
-    bool together() {
-        if (left-- == 0) judge();
-        return threads;
-    }
-
-private:
-    using Clock = std::chrono::steady_clock;
-    // Edges of a trial, and trials until the other way is tried again.
-    static constexpr int TRIAL = 512, WHILE_QUICK = 64, WHILE_SLOW = 8;
-
-    bool threads = false;
-    int left = TRIAL;
-    int trials = 1;
-    Clock::time_point begun = Clock::now();
-    Clock::duration alone{};  // The last trial without a second thread.
-
-    void judge() {
-        const auto now = Clock::now();
-        const Clock::duration took = now - begun;
-        begun = now;
-        left = TRIAL - 1;
-        --trials;
-        if (!threads) {
-            alone = took;
-            if (trials == 0) threads = true, trials = WHILE_QUICK;
-        } else if (took > alone) {
-            threads = false, trials = WHILE_SLOW;
-        } else if (trials == 0) {
-            threads = false, trials = 1;
-        }
-    }
-};
-
-// `share` copies inputs that both halves have from the first to the second.
-template <class First, class Second, void (*share)(First&, Second&)>
+// `share` copies inputs that both halves have from the first to the second; `Pace` says for each edge
+// whether it is taken on two threads.
+template <class First, class Second, void (*share)(First&, Second&), class Pace>
 struct Halves {
     First first;
     Second second;
@@ -127,10 +90,12 @@ struct Halves {
     void reset(bool value) { first.model.rst = second.model.rst = value; }
 
     void settle() {
+        pace.restart();
         share(first, second);
         first.model.drive ^= 1;
         second.model.drive ^= 1;
-        evaluate(true, true);
+        first.model.eval();
+        second.model.eval();
         exchange(false);
     }
 
@@ -145,7 +110,8 @@ struct Halves {
         first.model.drive ^= driven;
         second.model.drive ^= driven;
         first.model.clk = second.model.clk = 1;
-        evaluate(true, true);
+        first.model.eval();
+        second.model.eval();
     }
 
     void fall() {
@@ -178,26 +144,24 @@ private:
     std::condition_variable woken;
     std::thread worker;
 
-    void evaluate(bool here, bool there) {
-        if (here) first.model.eval();
-        if (there) second.model.eval();
-    }
-
-    // Both halves on this thread until nothing changes, once in any case if the clock `falls`.
+    // Both halves on this thread until nothing changes, once in any case if the clock `falls`. The
+    // worker may still be about to leave its last edge: what it reads there is left alone.
     void exchange(bool falls) {
         for (int rounds = 0;; ++rounds, falls = false) {
             check_rounds(rounds);
-            const bool here = first.give(0), there = second.give(0);
+            const bool here = first.last.update(first.model);
+            const bool there = second.last.update(second.model);
             if (!here && !there && !falls) return;
             if (there) {
-                second.given[0].drive(first.model);
+                second.last.drive(first.model);
                 first.model.drive ^= 1;
             }
             if (here) {
-                first.given[0].drive(second.model);
+                first.last.drive(second.model);
                 second.model.drive ^= 1;
             }
-            evaluate(there || falls, here || falls);
+            if (there || falls) first.model.eval();
+            if (here || falls) second.model.eval();
         }
     }
 

@@ -1,10 +1,10 @@
 """A design in two halves, each a model of its own, and the C++ that joins them."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
-from neardecode_testbench.drive.design import TOP, Port
+from neardecode_testbench.drive.design import TOP, Port, cpp_name
 
 __all__ = ["Half", "machine_of_halves", "read_halves"]
 
@@ -20,12 +20,14 @@ class Half:
 
     Attributes:
         module: Its module.
+        clocks: Which of clk and rst it has.
         host: Ports that are the design's, by the names there.
         given: Outputs that the other half takes.
         taken: Inputs that the other half gives, and which of those that it gives each is.
     """
 
     module: str
+    clocks: tuple[str, ...] = ()
     host: dict[str, Port] = field(default_factory=dict)
     given: list[Port] = field(default_factory=list)
     taken: list[tuple[Port, int]] = field(default_factory=list)
@@ -39,22 +41,28 @@ class Half:
         ]
 
 
-def read_halves(top: str) -> tuple[dict[str, Half], dict[str, int | str]]:
+def read_halves(module: dict[str, Any]) -> tuple[dict[str, Half], dict[str, int | str]]:
     """The halves of a design, by the names of their models, and outputs that are of neither.
 
     Those are numbers that never change, or an input by its name.
 
     Args:
-        top: Its top module, as Yosys writes JSON: nothing but the two halves.
+        module: Ports and cells of its top module, as `to_halves` gives them.
 
     Raises:
         ValueError: if there are no two, or a port of one is not one port of the design or of the
             other.
     """
-    module = json.loads(top)["modules"][TOP]
-    if len(module["cells"]) != len(_MODULES):
-        raise ValueError("nothing is beside the rest: no instance has such a name")
-    halves = {model: Half(name) for model, name in _MODULES.items()}
+    if set(module["cells"]) != set(_MODULES.values()):
+        raise ValueError("there are no two halves")
+    halves = {}
+    for model, name in _MODULES.items():
+        cell = module["cells"][name]
+        ways = cell["port_directions"]
+        halves[model] = Half(name, tuple(port for port in _CLOCKS if port in ways))
+        for port, way in ways.items():
+            if way not in ("input", "output"):
+                raise ValueError(f"{port} of {name} is driven on both sides")
     host: dict[_Bits, str] = {}
     asked: list[tuple[str, _Bits]] = []
     for name, port in module["ports"].items():
@@ -84,6 +92,8 @@ def read_halves(top: str) -> tuple[dict[str, Half], dict[str, int | str]]:
         for port, bits in _connected(module, model, "input"):
             found = Port(port, len(bits), True)
             if bits in host:
+                if host[bits] in half.host:
+                    raise ValueError(f"{host[bits]} is two ports of {half.module}")
                 half.host[host[bits]] = found
                 continue
             giver, theirs = outputs.get(bits, (model, ""))
@@ -104,14 +114,13 @@ def _connected(module: dict, model: str, direction: str) -> Iterable[tuple[str, 
             yield port, tuple(bits)
 
 
-def machine_of_halves(halves: dict[str, Half], cpp_name) -> list[str]:
+def machine_of_halves(halves: dict[str, Half]) -> list[str]:
     """C++ of a ``Machine`` of two halves, which has ``first`` and ``second``.
 
     Args:
         halves: They, by the names of their models.
-        cpp_name: What a port is called in a model.
     """
-    lines = ['#include "halves.h"']
+    lines = ['#include "halves.h"', '#include "pace.h"']
     names = dict(zip(halves, ("First", "Second"), strict=True))
     for model, half in halves.items():
         ((other, taker),) = ((name, each) for name, each in halves.items() if name != model)
@@ -144,5 +153,5 @@ def machine_of_halves(halves: dict[str, Half], cpp_name) -> list[str]:
         "inline void share(First& first, Second& second) {",
         *(f"    second.model.{port} = first.model.{port};" for port in both),
         "}",
-        "using Machine = Halves<First, Second, share>;",
+        "using Machine = Halves<First, Second, share, Pace>;",
     ]

@@ -8,7 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from neardecode_testbench.drive.design import TOP, Design, Port, build_cache, digest
+from neardecode.tools import YosysError
+from neardecode_testbench.drive.design import (
+    TOP,
+    Design,
+    Port,
+    build_cache,
+    cpp_name,
+    digest,
+    halves_of,
+)
 from neardecode_testbench.drive.halves import machine_of_halves, read_halves
 from neardecode_testbench.drive.toolchain import ToolError, compiler, verilator_root
 
@@ -16,7 +25,7 @@ __all__ = ["build", "call", "compiler_flags", "storage_bytes"]
 
 _HERE = Path(__file__).parent
 _CLOCK_LOOP = _HERE / "clock_loop.cpp"
-_PARTS = (_CLOCK_LOOP, _HERE / "whole.h", _HERE / "halves.h")
+_PARTS = (_CLOCK_LOOP, *(_HERE / name for name in ("whole.h", "halves.h", "pace.h")))
 _VERILATOR_FLAGS = (
     "-O3",
     # Compilers take more than twice the time for a function of twice the size.
@@ -53,17 +62,24 @@ def build(design: Design, trace: bool) -> tuple[Path, list[Port]]:
     """The compiled library and the ports of a design, made when nothing like it was before.
 
     A design in halves is one model where it is traced.
+
+    Raises:
+        ToolError: if a tool is missing or fails, or the design cannot be two halves.
     """
-    verilog, ports = design.files()
-    if design.beside and not trace:
-        models, header = _in_halves(design.top().read_text(), ports)
-    else:
-        models, header = _as_whole(ports)
+    try:
+        verilog, ports = design.files()
+        text = verilog.read_text()
+        halves = design.beside and not trace
+        models, header = _in_halves(text, ports) if halves else _as_whole(ports)
+    except (YosysError, ValueError) as error:
+        if not design.beside:
+            raise
+        raise ToolError(f"not to be simulated on two threads: {error}") from None
     verilator, root = verilator_root()
     cxx = compiler()
     flags = (*_VERILATOR_FLAGS, *(("--trace",) if trace else ()))
     key = digest(
-        verilog.read_bytes(),
+        text,
         *(model.wrapper for model in models),
         *(path.read_bytes() for path in _PARTS),
         header,
@@ -163,32 +179,38 @@ def _runtime(folder: Path, root: Path, cxx: str, trace: bool) -> Path:
 
 def _as_whole(ports: Sequence[Port]) -> tuple[list[_Model], str]:
     """One model of a design, and the header of its machine."""
-    model = _Model("Model", _wrapper("Model", TOP, [(port.name, port) for port in ports]))
+    model = _Model(
+        "Model", _wrapper("Model", TOP, [(port.name, port) for port in ports], ("clk", "rst"))
+    )
     machine = ['#include "whole.h"', "using Machine = Whole<Model>;"]
-    places = [f"machine.model.{_cpp_name(port.name)}" for port in ports]
+    places = [f"machine.model.{cpp_name(port.name)}" for port in ports]
     return [model], _header([model], machine, places)
 
 
-def _in_halves(top: str, ports: Sequence[Port]) -> tuple[list[_Model], str]:
+def _in_halves(verilog: str, ports: Sequence[Port]) -> tuple[list[_Model], str]:
     """The models of a design in halves, and the header of their machine."""
-    halves, others = read_halves(top)
+    halves, others = read_halves(halves_of(verilog))
     models = [
-        _Model(name, _wrapper(name, half.module, half.ports())) for name, half in halves.items()
+        _Model(name, _wrapper(name, half.module, half.ports(), half.clocks))
+        for name, half in halves.items()
     ]
     first, second = halves.values()
-    machine, places = machine_of_halves(halves, _cpp_name), []
+    machine, places = machine_of_halves(halves), []
+    alone: dict[str, str] = {}
     for port in ports:
         same = others.get(port.name, 0)
         name = same if isinstance(same, str) else port.name
         if name in first.host or name in second.host:
             side = "first" if name in first.host else "second"
-            places.append(f"machine.{side}.model.{_cpp_name(name)}")
+            places.append(f"machine.{side}.model.{cpp_name(name)}")
             continue
         # What never changes, and what no half looks at.
-        value = int(same).to_bytes(storage_bytes(port.width), "little")
-        alone = f"{_cpp_name(port.name)}_alone"
-        machine.append(f"inline uint8_t {alone}[] = {{{', '.join(map(str, value))}}};")
-        places.append(alone)
+        if name not in alone:
+            value = same if isinstance(same, int) else 0
+            data = value.to_bytes(storage_bytes(port.width), "little")
+            alone[name] = f"{cpp_name(name)}_alone"
+            machine.append(f"static uint8_t {alone[name]}[] = {{{', '.join(map(str, data))}}};")
+        places.append(alone[name])
     return models, _header(models, machine, places)
 
 
@@ -221,7 +243,9 @@ def storage_bytes(width: int) -> int:
     return 4 * -(-width // 32)
 
 
-def _wrapper(name: str, module: str, ports: Sequence[tuple[str, Port]]) -> str:
+def _wrapper(
+    name: str, module: str, ports: Sequence[tuple[str, Port]], clocks: Sequence[str]
+) -> str:
     """Verilog that keeps the inputs of a module as they were when ``drive`` last changed.
 
     Nothing but registers follows an input, so that an edge and the inputs after it settle at once.
@@ -230,6 +254,7 @@ def _wrapper(name: str, module: str, ports: Sequence[tuple[str, Port]]) -> str:
         name: What it is called.
         module: The module.
         ports: Each port's name, and that of the module which it is.
+        clocks: Which of clk and rst the module has.
     """
     inputs = [("rst", Port("rst", 1, True)), *(each for each in ports if each[1].is_input)]
     outputs = [each for each in ports if not each[1].is_input]
@@ -247,9 +272,17 @@ def _wrapper(name: str, module: str, ports: Sequence[tuple[str, Port]]) -> str:
         *(f"    \\{outer}$now <= \\{outer} ;" for outer, _ in inputs),
         "  end",
         f"  {module} {TOP} (",
-        *(f"    .\\{port.name} (\\{outer}$now )," for outer, port in inputs),
-        *(f"    .\\{port.name} (\\{outer} )," for port, outer in firsts.items()),
-        "    .clk(clk)",
+        ",\n".join(
+            [
+                *(
+                    f"    .\\{port.name} (\\{outer}$now )"
+                    for outer, port in inputs
+                    if port.name != "rst" or "rst" in clocks
+                ),
+                *(f"    .\\{port.name} (\\{outer} )" for port, outer in firsts.items()),
+                *(["    .clk(clk)"] if "clk" in clocks else []),
+            ]
+        ),
         "  );",
         *(
             f"  assign \\{outer} = \\{firsts[port]} ;"
@@ -258,11 +291,6 @@ def _wrapper(name: str, module: str, ports: Sequence[tuple[str, Port]]) -> str:
         ),
     ]
     return "\n".join([f"module {name}(", *lines, "endmodule", ""])
-
-
-def _cpp_name(port: str) -> str:
-    """Verilator keeps double underscores for itself."""
-    return port.replace("__", "___05F")
 
 
 def _version(program: str) -> str:

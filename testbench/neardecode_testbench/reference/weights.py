@@ -46,6 +46,14 @@ class Factor(NamedTuple):
     invalid: NDArray[np.bool_]  # (...), an infinity or a NaN, whose mantissa is 0
 
 
+class ExactScales(NamedTuple):
+    """What blocks are multiplied by; float64 holds it exactly."""
+
+    units: NDArray[np.float64]  # (..., blocks)
+    minimums: NDArray[np.float64] | None  # (..., blocks)
+    invalid: NDArray[np.bool_]  # (..., blocks), one of them is no number; it is 0 here
+
+
 @dataclass(frozen=True, eq=False)
 class WeightBlocks:
     """Blocks of 32 weights of one format.
@@ -104,26 +112,20 @@ class WeightBlocks:
         return Factor(np.ones_like(exponents), exponents, np.zeros(exponents.shape, np.bool_))
 
     @cached_property
-    def units(self) -> NDArray[np.float64]:
-        """The scales, (..., blocks); float64 holds them exactly. Kept: it is asked for often."""
-        return _float(self.scale_factor())
-
-    @cached_property
-    def minimum_units(self) -> NDArray[np.float64] | None:
-        """The minimums likewise."""
-        return None if self.minimums is None else _float(fp16_factor(self.minimums))
-
-    @cached_property
-    def invalid(self) -> NDArray[np.bool_]:
-        """Blocks whose scale or minimum is no number, (..., blocks)."""
-        invalid = self.scale_factor().invalid
-        return invalid if self.minimums is None else invalid | fp16_factor(self.minimums).invalid
+    def exact(self) -> ExactScales:
+        """Scales and minimums as floats, made once: words must not change after."""
+        scale = self.scale_factor()
+        if self.minimums is None:
+            return ExactScales(_float(scale), None, scale.invalid)
+        least = fp16_factor(self.minimums)
+        return ExactScales(_float(scale), _float(least), scale.invalid | least.invalid)
 
     def values(self) -> NDArray[np.float64]:
         """The weights, (..., blocks, 32); float64 holds them exactly."""
-        values = self.elements * self.units[..., np.newaxis]
-        if self.minimum_units is not None:
-            values += self.minimum_units[..., np.newaxis]
+        units, minimums, _ = self.exact
+        values = self.elements * units[..., np.newaxis]
+        if minimums is not None:
+            values += minimums[..., np.newaxis]
         return values
 
 

@@ -26,7 +26,7 @@ LARGEST_ELEMENT = 128
 CHUNK_VECTORS = 128
 CHUNK_TERMS = 1 << 15
 CHUNK_WEIGHTS = 1 << 19
-"""Terms and weights in work at a time: what a core's own cache holds as float64."""
+"""Vectors, sums and weights in work at a time: weights that a core's own cache holds as float64."""
 
 
 def products(
@@ -81,13 +81,16 @@ class _Rows:
     """Some rows of a matrix as exact floats."""
 
     def __init__(self, blocks: WeightBlocks, part: slice, accumulator: AccumulatorFormat) -> None:
+        units, minimums, invalid = blocks.exact
         self.elements = blocks.elements[part].astype(np.float64)  # (rows, blocks, 32)
-        self.units = blocks.units[part].T[:, np.newaxis]  # (blocks, 1, rows)
+        self.units = units[part].T[:, np.newaxis]  # (blocks, 1, rows)
+        self.largest_units = _peaks(self.units)
         self.minimums: NDArray[np.float64] | None = None  # (blocks, 1, rows)
-        self.invalid = blocks.invalid[part].any(axis=-1)  # (rows,)
+        self.invalid = invalid[part].any(axis=-1)  # (rows,)
         bits = accumulator.term_bits
-        if blocks.minimum_units is not None:
-            self.minimums = blocks.minimum_units[part].T[:, np.newaxis]
+        if minimums is not None:
+            self.minimums = minimums[part].T[:, np.newaxis]
+            self.largest_minimums = _peaks(self.minimums)
             bits -= 1
         self.largest = 2.0 ** (bits - 1) - 1
 
@@ -102,12 +105,12 @@ class _Rows:
         """
         terms = np.matmul(vectors, self.elements.transpose(1, 2, 0))  # (blocks, vectors, rows)
         terms *= self.units
-        bounds = BLOCK_ELEMENTS * LARGEST_ELEMENT * _peaks(vectors) * _peaks(self.units)
-        wrong = self._floor(terms, bounds)
+        largest = BLOCK_ELEMENTS * LARGEST_ELEMENT * _peaks(vectors) * self.largest_units
+        wrong = self._floor(terms, largest)
         total = terms.sum(axis=0)
         if self.minimums is not None:
             np.multiply(sums[..., np.newaxis], self.minimums, out=terms)
-            also = self._floor(terms, _peaks(sums[..., np.newaxis]) * _peaks(self.minimums))
+            also = self._floor(terms, _peaks(sums[..., np.newaxis]) * self.largest_minimums)
             wrong = also if wrong is None else wrong if also is None else wrong | also
             total += terms.sum(axis=0)
         if self.invalid.any():
