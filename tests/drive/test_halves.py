@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from neardecode.config import PRESETS, BlockFormat
 from neardecode.lib.clock_gate import Gated
@@ -88,22 +88,14 @@ class Right(wiring.Component):
 class Inner(wiring.Component):
     """What holds the far end, dissolved to find it."""
 
-    moves: In(1)
-    a: In(WIDTH)
-    p: In(WIDTH)
-    q: Out(WIDTH)
-    w: Out(WIDTH)
+    def __init__(self):
+        self._right = Right()
+        super().__init__(self._right.signature)
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.right = right = Right()
-        m.d.comb += [
-            right.moves.eq(self.moves),
-            right.a.eq(self.a),
-            right.p.eq(self.p),
-            self.q.eq(right.q),
-            self.w.eq(right.w),
-        ]
+        m.submodules.right = self._right
+        connect(m, flipped(self), self._right)
         return m
 
 

@@ -163,8 +163,8 @@ class Design:
 
 def halves_of(verilog: str) -> dict[str, Any]:
     """The ports and the two halves of a design that has halves, from its Verilog."""
-    line = next(line for line in verilog.splitlines() if line.startswith(_HALVES))
-    return json.loads(line.removeprefix(_HALVES))
+    _, _, text = verilog.partition(_HALVES)
+    return json.loads(text[: text.index("\n")])
 
 
 def cpp_name(port: str) -> str:
