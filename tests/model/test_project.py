@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from neardecode.config import PRESETS, BlockFormat, Config, ConfigError, Flash
+from neardecode.config import (
+    PRESETS,
+    BlockFormat,
+    Config,
+    ConfigError,
+    Flash,
+    with_changes,
+)
 from neardecode_testbench.model.fit import fit
 from neardecode_testbench.model.project import project
 from neardecode_testbench.model.shapes import SHAPES, Shape
@@ -16,6 +23,32 @@ def test_no_token_is_faster_than_its_bound(context):
     for config in (PRESETS["decoder-demo"], PRESETS["hbf16"], PRESETS["hbf16-16banks"]):
         result = project(fit(SMALL, config, context), context)
         assert result.cycles > result.bound.cycles
+
+
+def _in_flash(config: Config) -> Config:
+    return with_changes(config, {"kv": {"placement": "flash"}})
+
+
+def test_keys_and_values_in_flash_wait_for_its_senses():
+    vaults, flash = (project(fit(SMALL, config, 512), 512) for config in (WIDE, _in_flash(WIDE)))
+    assert flash.cycles > flash.bound.cycles
+    # Of six layers each has at least one sense that nothing hides.
+    waited = flash.causes["attention"] - vaults.causes["attention"]
+    assert waited > 6 * WIDE.sense_cycles
+    assert flash.bits["flash"] > vaults.bits["flash"]
+    assert flash.bits["dram"] < vaults.bits["dram"]
+    assert sum(flash.bits.values()) == sum(vaults.bits.values())
+
+
+def test_keys_and_values_that_the_flash_does_not_hold_are_refused():
+    with pytest.raises(ConfigError, match="keys and values of 65,536 tokens take"):
+        fit(SMALL, _in_flash(Config(flash=Flash(pages_a_bank=16))), 65536)
+
+
+def test_tiles_are_asked_for_ahead_by_a_sense():
+    fitted = fit(SMALL, _in_flash(WIDE), 512)
+    assert fitted.config.kv.tiles_ahead * WIDE.flash.page_beats >= WIDE.sense_cycles
+    assert fitted.assumed[-1] == f"kv.tiles_ahead {fitted.config.kv.tiles_ahead}"
 
 
 def test_causes_are_the_whole():
@@ -63,6 +96,7 @@ def test_says_what_it_assumed():
         ("llama-2-70b", Config(flash=Flash(pages_a_bank=1024)), 1, "its weights take"),
         ("small", WIDE, 9, "9 chips are more than the 8 blocks"),
         ("llama-2-7b", Config.model_validate({"compute": {"clock_divider": 2}}), 1, "clock_div"),
+        ("small", with_changes(WIDE, {"kv": {"placement": "tiered"}}), 1, "kv.placement"),
     ],
 )
 def test_refuses_what_cannot_be(shape, config, chips, what):

@@ -129,7 +129,8 @@ def _print(result: Projection, table: dict[str, Any]) -> None:
     lines.add_row("of busy, slices waited for flash", f"{result.memory:,.0f}", "")
     lines.add_row("all", f"{result.cycles:,.0f}", "")
     console.print(lines)
-    limits = {"sense": "tR and banks", "bus": "the channels' buses", "kv": "the vaults' TSVs"}
+    kept = "the flash behind them" if fitted.config.kv.placement == "flash" else "the vaults' TSVs"
+    limits = {"sense": "tR and banks", "bus": "the channels' buses", "kv": kept}
     energy = table["energy_a_token"]
     for line in (
         f"bound      {bound.cycles:,.0f} cycles, set by {limits[bound.limit]};"

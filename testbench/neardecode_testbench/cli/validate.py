@@ -14,15 +14,16 @@ from neardecode_testbench.experiments.validation_points import draw
 __all__ = ["validated"]
 
 HEADS = {
+    "kv": "KV in",
     "banks": "banks",
     "channels": "ch",
     "chips": "chips",
-    "lanes": "lanes",
     "page_bytes": "page",
     "sense_us": "tR, us",
-    "context": "context",
+    "context": "rows",
 }
 """What is shown of a point, few enough for 80 columns; JSON has all of it."""
+RESULTS = ("rtl", "model", "error", "failed")
 
 
 def validated(seed: int, count: int, jobs: int | None, *, quiet: bool) -> Validation:
@@ -45,7 +46,7 @@ def validated(seed: int, count: int, jobs: int | None, *, quiet: bool) -> Valida
         if not quiet:
             console.print(_line(row), style="dim", highlight=False, soft_wrap=True)
     order = {tuple(point.table().items()): number for number, point in enumerate(points)}
-    done.sort(key=lambda row: order[tuple((name, row[name]) for name in points[0].table())])
+    done.sort(key=lambda row: order[tuple((k, v) for k, v in row.items() if k not in RESULTS)])
     result = Validation(seed, tuple(done))
     if not quiet:
         _print(result)
@@ -61,7 +62,10 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _print(result: Validation) -> None:
-    lines = Table(title=f"Cycles of a token, RTL and model, seed {result.seed}", box=None)
+    lines = Table(
+        title=f"Cycles of a token, or of heads in flash: RTL and model, seed {result.seed}",
+        box=None,
+    )
     for head in (*HEADS.values(), "RTL", "model", "error"):
         lines.add_column(head, justify="right", no_wrap=True)
     for row in result.good:

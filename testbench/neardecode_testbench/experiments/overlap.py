@@ -9,7 +9,7 @@ from typing import Any
 
 from neardecode_testbench.experiments.figure import FigureError
 from neardecode_testbench.experiments.validation import validate
-from neardecode_testbench.experiments.validation_points import Board, Measured
+from neardecode_testbench.experiments.validation_tokens import Board, MeasuredTokens
 from neardecode_testbench.model.shapes import Shape
 
 __all__ = ["OVERLAP_CHIPS", "overlap"]
@@ -26,7 +26,7 @@ def overlap(chips: Sequence[int] = OVERLAP_CHIPS, jobs: int = 1) -> list[dict[st
     Raises:
         FigureError: if one cannot be run.
     """
-    points = [Measured(_board(count), SENSE_US, CONTEXT, SHAPE) for count in chips]
+    points = [MeasuredTokens(_board(count), SENSE_US, CONTEXT, SHAPE) for count in chips]
     found = {}
     for row in validate(points, jobs):
         if row["failed"] is not None:

@@ -9,17 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from neardecode.config import ConfigError
-from neardecode_testbench.devices.token_board import varied_board
-from neardecode_testbench.drive.backends import simulate
-from neardecode_testbench.drive.design import Design
 from neardecode_testbench.drive.stimulus import StorageError, StuckError
 from neardecode_testbench.drive.toolchain import ToolError
 from neardecode_testbench.experiments.runners import on_processes
 from neardecode_testbench.experiments.validation_points import Measured
-from neardecode_testbench.model.program import program_of
-from neardecode_testbench.model.token import TokenWalk
 from neardecode_testbench.reference.compiler import CompileError
-from neardecode_testbench.scenarios.token_cycles import TokenCycles
 
 __all__ = ["MEAN_LIMIT", "WORST_LIMIT", "Validation", "measure", "validate"]
 
@@ -35,15 +29,12 @@ class Build:
     Attributes:
         key: The same for the same points.
         points: They.
+        values: Nothing beside them.
     """
 
     key: str
     points: tuple[Measured, ...]
-
-    @property
-    def values(self) -> tuple[tuple[str, Any], ...]:
-        """What they share."""
-        return self.points[0].board.values
+    values: tuple[()] = ()
 
 
 @dataclass(frozen=True)
@@ -101,50 +92,16 @@ class Validation:
 
 
 def measure(point: Measured) -> dict[str, Any]:
-    """A point in RTL and by the model: cycles of every token, and how far they are apart.
+    """A point in RTL and by the model: cycles, and how far they are apart.
 
     It never raises for a point that cannot be; ``failed`` is then a line that says why.
     """
     row = {**point.table(), "rtl": None, "model": None, "error": None, "failed": None}
     try:
-        shape, config = point.shape, point.config
-        scenario = _scenario(point)
-        times = simulate(Design(varied_board, (point.board.config,)), scenario, "native")
-        programs = {
-            chip: program_of(
-                shape, config, point.context, chip=chip, embedding_words=times.embedding_words
-            )
-            for chip in range(config.chips)
-        }
-        walk = TokenWalk(programs, config, times.start, point.position)
-        model = [int(walk.token(token).cycles) for token in point.tokens]
+        rtl, model = point.measure()
     except REFUSALS as error:
         return {**row, "failed": " ".join(f"{type(error).__name__}: {error}".split())}
-    error = abs(sum(model) / sum(times.cycles) - 1)
-    return {**row, "rtl": times.cycles, "model": model, "error": error}
-
-
-def _scenario(point: Measured) -> TokenCycles:
-    """Its tokens in RTL."""
-    shape = point.shape
-    sizes = {
-        "layers": shape.layers,
-        "width": shape.width,
-        "heads": shape.heads,
-        "kv_heads": shape.kv_heads,
-        "head_size": shape.head_size,
-        "ffn": shape.ffn,
-        "vocabulary": shape.vocabulary,
-    }
-    return TokenCycles(
-        point.board.config,
-        sizes,
-        point.board.block_format,
-        list(point.tokens),
-        point.position,
-        point.context,
-        levels={"sense_cycles": point.config.sense_cycles},
-    )
+    return {**row, "rtl": rtl, "model": model, "error": abs(sum(model) / sum(rtl) - 1)}
 
 
 def _measured(build: Build) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Attention beside a vault: tiles of keys and values, softmax, and what leaves."""
+"""Attention beside a memory: tiles of keys and values, softmax, and what leaves."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neardecode.config import BLOCK_ELEMENTS, Config
+from neardecode_testbench.model.flash_reads import FlashReads
 from neardecode_testbench.model.vault import PageRead, Vault
 
 __all__ = ["HeadTimes", "VaultAttention"]
@@ -78,14 +79,14 @@ class _Tile:
 
 
 class VaultAttention:
-    """An attention unit behind its vault, cycle by cycle.
+    """An attention unit behind its vault, or behind a flash channel, cycle by cycle.
 
     Args:
         config: Of slices that attend.
-        vault: The vault.
+        vault: The memory.
     """
 
-    def __init__(self, config: Config, vault: Vault):
+    def __init__(self, config: Config, vault: Vault | FlashReads):
         self.vault, self._shares = vault, config.context_chips > 1
         layout, compute = config.kv_layout, config.compute
         self._layout = layout

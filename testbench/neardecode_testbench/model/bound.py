@@ -16,14 +16,14 @@ class Bound:
         flash_cycles: What they take at a beat a cycle and channel.
         sense_cycles: What they take where banks cannot sense as fast.
         kv_bytes: Keys and values that are read, whole pages.
-        kv_cycles: What they take at a beat a cycle and vault.
+        kv_cycles: What they take at a beat a cycle and vault, or as fast as flash gives them.
     """
 
     flash_bytes: int
     flash_cycles: int
     sense_cycles: float
     kv_bytes: int
-    kv_cycles: int
+    kv_cycles: float
 
     @property
     def cycles(self) -> float:
@@ -50,6 +50,8 @@ def bound_of(fitted: Fitted, rows: int) -> Bound:
     of_chip = -(-rows // config.context_chips)
     pages = -(-of_chip * program.kv_map.beats_a_row // config.kv_layout.element_beats)
     kv_cycles = 2 * fitted.shape.layers * heads * pages * stack.page_beats
+    if config.kv.placement == "flash":
+        kv_cycles /= config.utilisation_bound
     kv_bytes = 2 * fitted.shape.layers * kv_heads * pages * stack.page_bytes
     return Bound(
         flash_cycles * config.flash.channels * config.flash.beat_bytes,

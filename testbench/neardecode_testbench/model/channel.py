@@ -7,16 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neardecode.config import Config
+from neardecode_testbench.model.pages import Pages
 from neardecode_testbench.model.program import Matrix
 
 __all__ = ["Channel", "Streamed"]
 
-REGISTER = 1
-"""Cycles from a page in its register to its transfer."""
-PRESENT = 3
-"""Cycles from a transfer to its first beat in the page buffer."""
-HIT = 2
-"""Cycles from a request's acceptance to its first beat, where its page is in a buffer."""
 DOT = 4
 """Cycles from a row's last beat to its result, where scales are powers of two."""
 LINK = 2
@@ -39,23 +34,6 @@ class Streamed:
     waited: int
 
 
-@dataclass
-class _Page:
-    """A page that a bank senses once, for all who read it.
-
-    Attributes:
-        number: Which page.
-        readers: How many still read it.
-        served: When the latest of them was done.
-        present: When its first beat is in the page buffer; None until that is known.
-    """
-
-    number: int
-    readers: int = 0
-    served: int = LONG_AGO
-    present: int | None = None
-
-
 class Channel:
     """The pages of one matrix after another, asked for, sensed, moved and multiplied.
 
@@ -66,35 +44,12 @@ class Channel:
     """
 
     def __init__(self, config: Config):
-        flash = config.flash
         self._config = config
         # A scale that is more than a power of two takes one stage more.
         mantissas = any(layout.format.scale_bytes > 1 for layout in config.weight_layouts)
         self._dot = DOT + mantissas
-        self._banks, self._beats = flash.banks, flash.page_beats
-        self._sense_cycles = config.sense_cycles
-        # Pages that were asked for, and how many of them were taken.
-        self._pages: list[int] = []
-        self._asked: list[int] = []
-        self._taken_pages = 0
-        # Those that were taken and are to be read, each with when it is there at the soonest.
-        self._reads: deque[tuple[_Page, int]] = deque()
-        # Of each bank when its latest pages were sensed, its two newest pages, those that wait to
-        # be sensed with the pages two places before them, and when it and its register are free.
-        self._queued = flash.queue_pages - 2
-        self._senses: list[deque[int]] = [
-            deque([LONG_AGO] * self._queued, self._queued) for _ in range(self._banks)
-        ]
-        self._newest: list[deque[_Page]] = [
-            deque([_Page(-1), _Page(-1)], 2) for _ in range(self._banks)
-        ]
-        self._waiting: list[deque[tuple[_Page, _Page, int]]] = [deque() for _ in range(self._banks)]
-        self._free = [LONG_AGO] * self._banks
-        self._moved = [LONG_AGO] * self._banks
-        self._banks_to_look_at: set[int] = set()
-        self._orders: deque[int] = deque([LONG_AGO] * (4 * self._banks - 1))
-        self._accepted = self._queried = LONG_AGO
-        self._bus = LONG_AGO
+        self._beats = config.flash.page_beats
+        self._pages = Pages(config)
         self._taken = LONG_AGO
         self._commands, self._commands_ahead = 0, config.compute.commands_ahead
         self._ends: list[int] = []
@@ -102,11 +57,12 @@ class Channel:
     @property
     def command_free(self) -> int | None:
         """When the slice takes the next command, if that is known."""
-        accepted = self._accepted
-        if self._taken_pages == len(self._pages) - 1:
+        pages = self._pages
+        accepted = pages.accepted
+        if pages.taken == pages.asked - 1:
             # The last one is taken where runs are split into pages, in front of the queues.
-            accepted = max(self._asked[-1], self._queried)
-        elif self._taken_pages < len(self._pages):
+            accepted = max(pages.last_asked, pages.queried)
+        elif pages.taken < pages.asked:
             return None
         waits = self._commands - self._commands_ahead
         if waits >= len(self._ends):
@@ -116,9 +72,7 @@ class Channel:
     def command(self, matrix: Matrix, asked: int) -> None:
         """The slice takes a command."""
         self._commands += 1
-        self._pages += range(matrix.page, matrix.page + matrix.pages)
-        self._asked += [asked + 1] * matrix.pages
-        self._advance()
+        self._pages.ask(range(matrix.page, matrix.page + matrix.pages), asked + 1)
 
     def multiply(self, matrix: Matrix, fed: int) -> Streamed:
         """Streams the oldest matrix that was commanded, from when its activations are there."""
@@ -128,7 +82,7 @@ class Channel:
         ends = _page_ends(matrix)
         rows = []
         for number in range(matrix.pages):
-            page, soonest = self._reads.popleft()
+            page, soonest = self._pages.reads.popleft()
             assert page.present is not None
             present = max(page.present, soonest)
             # A beat is read ahead into the output's register.
@@ -140,68 +94,10 @@ class Channel:
             else:
                 rows.append(begins + ends[number])
                 self._taken = begins + last
-            served = max(page.present + last, self._taken - 1)
-            page.served = max(page.served, served)
-            page.readers -= 1
-            self._banks_to_look_at.add(page.number % self._banks)
-            self._orders.append(served)
-            self._advance()
+            self._pages.served(page, max(page.present + last, self._taken - 1))
         self._ends.append(self._taken)
         gathered = way.held_up() if held else way.free(np.concatenate(rows))
         return Streamed(gathered, int(self._taken), waited)
-
-    def _advance(self) -> None:
-        """Takes, senses and moves pages as far as what they wait for is known."""
-        while True:
-            while self._take_page():
-                pass
-            ready: list[tuple[int, int, _Page]] = []
-            while self._banks_to_look_at:
-                self._sense(self._banks_to_look_at.pop(), ready)
-            if not ready:
-                return
-            for moved, bank, page in sorted(ready, key=lambda each: each[0]):
-                self._bus = max(moved + REGISTER, self._bus + self._beats)
-                self._moved[bank] = self._bus + self._beats
-                page.present = self._bus + PRESENT
-                self._banks_to_look_at.add(bank)
-
-    def _take_page(self) -> bool:
-        """The next page goes to its bank's queue, once the page two before it is sensed."""
-        number = self._taken_pages
-        if number == len(self._pages) or not self._orders:
-            return False
-        bank = self._pages[number] % self._banks
-        newest, waiting = self._newest[bank], self._waiting[bank]
-        found = next((each for each in newest if each.number == self._pages[number]), None)
-        if found is None and len(waiting) == self._queued:
-            return False
-        accepted = max(self._asked[number], self._queried)
-        before = LONG_AGO if found is not None else self._senses[bank][len(waiting)]
-        self._queried = max(accepted + 1, before + 1, self._orders.popleft() + 1)
-        self._accepted = accepted
-        page = found or _Page(self._pages[number])
-        if found is None:
-            waiting.append((page, newest[0], self._queried))
-            newest.append(page)
-            self._banks_to_look_at.add(bank)
-        page.readers += 1
-        self._reads.append((page, self._queried - 1 + HIT))
-        self._taken_pages += 1
-        return True
-
-    def _sense(self, bank: int, ready: list[tuple[int, int, _Page]]) -> None:
-        """A bank's oldest page is sensed, once the page two before it is read."""
-        waiting = self._waiting[bank]
-        if not waiting or waiting[0][1].readers:
-            return
-        page, before, queried = waiting.popleft()
-        sensed = max(queried + 1, self._free[bank], before.served + 1)
-        self._senses[bank].append(sensed)
-        # Once it is sensed it waits in the latch until the register is read.
-        moved = max(sensed + self._sense_cycles - 1, self._moved[bank])
-        self._free[bank] = moved + 1
-        ready.append((moved, bank, page))
 
 
 def _page_ends(matrix: Matrix) -> list[NDArray[np.int64]]:

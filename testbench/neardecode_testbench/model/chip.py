@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from neardecode.config import BLOCK_ELEMENTS, Config, DecoderCause, Operation, Target
 from neardecode_testbench.model.attention import HeadTimes, VaultAttention
 from neardecode_testbench.model.channel import Channel
+from neardecode_testbench.model.flash_reads import FlashReads
 from neardecode_testbench.model.heads import Heads
 from neardecode_testbench.model.path import ENGINE, block_times, follow, norm_times
 from neardecode_testbench.model.prefetch import Prefetch, Tables
@@ -108,7 +109,9 @@ class Chip:
         self._channel = Channel(config)
         self._prefetch = Prefetch(program, config, self._channel, self._tables, start)
         self._appenders = Appenders(config, program, self.vaults, stack.vaults, start)
-        self._attention = [VaultAttention(attending, vault) for vault in self.vaults]
+        in_flash = config.kv.placement == "flash"
+        memories = [FlashReads(config) for _ in self.vaults] if in_flash else self.vaults
+        self._attention = [VaultAttention(attending, memory) for memory in memories]
         # When each unit is free, and whether the vector unit reads words until then.
         self._sent = self._gathered = self._path = self._attends = self._exchanged = start
         self._reads_words = False

@@ -14,6 +14,8 @@ __all__ = ["Fitted", "fit"]
 DESCRIPTORS_A_LAYER = 11
 DESCRIPTORS_BESIDE = 5
 EXCHANGES_A_LAYER = 3
+MOST_AHEAD = 64
+"""The most that `Kv.tiles_ahead` may be."""
 
 
 @dataclass(frozen=True)
@@ -121,11 +123,16 @@ def fit(
     grow("compute", "rows", max(rows, -(-context // of_context), 2))
     grow("vector", "tokens", context)
     grow("vector", "norm_elements", part.width)
+    in_flash = config.kv.placement == "flash"
+    if in_flash:
+        ahead = -(-config.sense_cycles // config.flash.page_beats)
+        grow("kv", "tiles_ahead", min(MOST_AHEAD, ahead))
     try:
         fitted = Config.model_validate(tables)
         program = program_of(part, fitted, context)
-        if fitted.stack is not None and program.vault_pages > fitted.stack.pages:
-            grow("stack", "pages_a_bank", -(-program.vault_pages // fitted.stack.banks_a_group))
+        stack = None if in_flash else fitted.stack
+        if stack is not None and program.vault_pages > stack.pages:
+            grow("stack", "pages_a_bank", -(-program.vault_pages // stack.banks_a_group))
             fitted = Config.model_validate(tables)
     except ValidationError as error:
         first = error.errors()[0]
@@ -138,6 +145,12 @@ def fit(
             f"{shape.name}: its weights take {program.flash_pages * gib:,.0f} GiB a chip,"
             f" the flash holds {fitted.flash.pages * gib:,.0f} GiB"
         )
+    if in_flash and program.vault_pages > fitted.flash.pages:
+        raise ConfigError(
+            f"{shape.name}: keys and values of {context:,} tokens take"
+            f" {program.vault_pages:,} pages of the flash behind each vault's attention, it has"
+            f" {fitted.flash.pages:,}"
+        )
     return Fitted(fitted, part, program, context, tuple(assumed))
 
 
@@ -149,7 +162,7 @@ def _refuse_unknown(config: Config) -> None:
         (config.compute.near_memory, "compute.near_memory", config.compute.near_memory),
         (config.flash.ecc is None, "flash.ecc", "a table"),
         (sequences == 1, "decoder.sequences", sequences),
-        (config.kv.placement == "stack", "kv.placement", config.kv.placement),
+        (config.kv.placement != "tiered", "kv.placement", config.kv.placement),
     ):
         if not known:
             raise ConfigError(f"{key}: the model of a token knows no decoder with {value}")

@@ -185,8 +185,13 @@ def _bits(fitted: Fitted, rows: int) -> dict[str, int]:
     # read by pages.
     written = 2 * shape.layers * shape.kv_heads * 2 * kv_map.beats_a_row * stack.beat_bytes
     tables = (2 * shape.layers + 3) * stack.page_bytes
+    kept = 8 * fitted.chips * bound.kv_bytes
     flash = 8 * bound.flash_bytes * fitted.chips
-    dram = 8 * (fitted.chips * (bound.kv_bytes + tables) + written)
+    dram = 8 * (fitted.chips * tables + written)
+    if config.kv.placement == "flash":
+        flash += kept
+    else:
+        dram += kept
     moved = fitted.chips * exchanged_bits(shape, config)
     each = {"flash": flash, "dram": dram, "tsv": flash + dram, "link": moved}
     return {name: bits for name, bits in each.items() if bits}
