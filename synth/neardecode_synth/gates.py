@@ -13,7 +13,7 @@ from typing import Any
 
 from neardecode.lib.clock_gate import CLOCK_GATE
 from neardecode.verilog import without_sources
-from neardecode_synth.memories import SRAM, SRAM_WORDS, Macro, macros
+from neardecode_synth.memories import REGISTERS, SRAM, Macro, macros
 from neardecode_synth.units import CUT
 from neardecode_synth.yosys import SynthesisError, from_brace, kept, run_passes
 
@@ -25,7 +25,7 @@ GATE_WEIGHTS = {"$_NAND_": 1.0, "$_NOR_": 1.0, "$_NOT_": 0.67}
 WIDE_FACTOR = 11
 """Products of two factors of at least so many bits are recoded."""
 
-SEARCH_CELLS = 50_000
+SEARCH_CELLS = 25_000
 SEARCH_PRODUCT_BITS = 2000
 """In a unit of more cells, or of products of more partial bits in all, abc does not look for equal
 nodes: in wide sums of products that does not come to an end."""
@@ -38,7 +38,10 @@ ELABORATE = (
     "flatten",
     "opt",
     "memory -nomap",
-    f"memory_map t:$mem_v2 r:SIZE<={SRAM_WORDS} %i",
+    *(
+        f"memory_map t:$mem_v2 r:SIZE<={words} %i" + (f" r:WIDTH<={bits} %i" if bits else "")
+        for words, bits in REGISTERS
+    ),
     "tee -q -o memories dump t:$mem_v2",
     # A macro is kept, with all that drives it, and left alone.
     f"chtype -set \\{SRAM} t:$mem_v2",

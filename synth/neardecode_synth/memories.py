@@ -19,12 +19,13 @@ one of other nodes is not derived from it.
 import re
 from dataclasses import dataclass
 
-__all__ = ["NODE_NM", "SRAM", "SRAM_WORDS", "Macro", "macros"]
+__all__ = ["NODE_NM", "REGISTERS", "SRAM", "Macro", "macros"]
 
 SRAM = "sram"
 """What a macro is called in a netlist."""
-SRAM_WORDS = 64
-"""Memories of more words than this are macros; others become flip-flops."""
+REGISTERS = ((16, None), (32, 128), (64, 64))
+"""Memories of at most so many words, of at most so many bits each, become flip-flops; others are
+macros: those of more than 16 words and about 4,096 bits, and all of more than 64 words."""
 NODE_NM = 130
 """The node of the areas."""
 

@@ -45,13 +45,17 @@ class Product(wiring.Component):
 class Storage(wiring.Component):
     """A memory behind an adder on its address."""
 
-    def __init__(self, depth: int):
-        self._depth = depth
-        super().__init__({"address": In(range(depth)), "write": In(1), "i": In(8), "o": Out(8)})
+    def __init__(self, depth: int, bits: int = 8):
+        self._depth, self._bits = depth, bits
+        super().__init__(
+            {"address": In(range(depth)), "write": In(1), "i": In(bits), "o": Out(bits)}
+        )
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = memory = Memory(shape=unsigned(8), depth=self._depth, init=[])
+        m.submodules.memory = memory = Memory(
+            shape=unsigned(self._bits), depth=self._depth, init=[]
+        )
         write, read = memory.write_port(), memory.read_port()
         m.d.comb += [
             write.addr.eq(self.address + 1),
@@ -101,6 +105,17 @@ def test_a_shallow_memory_becomes_flip_flops():
     area = synthesise(Storage(4))
     assert area.sram_bits == 0
     assert area.flip_flops >= 32
+
+
+@pytest.mark.parametrize(
+    ("words", "bits", "is_macro"),
+    [
+        *((16, 300, False), (32, 128, False), (32, 129, True)),
+        *((64, 64, False), (64, 65, True), (128, 2, True)),
+    ],
+)
+def test_memories_of_many_words_and_bits_are_macros(words, bits, is_macro):
+    assert synthesise(Storage(words, bits)).sram_bits == is_macro * words * bits
 
 
 def test_nothing_left_is_an_error_and_not_zero():

@@ -15,6 +15,7 @@ from neardecode.config.vector import (
     SIGMOID_WHOLE_BITS,
 )
 from neardecode.lib.lines import StraightLines
+from neardecode.lib.once import once
 from neardecode.lib.power import PowerOfTwo
 from neardecode.vector.stages import Words, check_lanes, clamped, move_together, rounded
 
@@ -32,6 +33,105 @@ class GatePairs(data.StructLayout):
     def __init__(self, config: Config, lanes: int):
         words = data.ArrayLayout(signed(config.vector.word_bits), lanes)
         super().__init__({"gates": words, "ups": words, "last": unsigned(1)})
+
+
+@once
+class GatedLane(wiring.Component):
+    """One gate's product.
+
+    Latency: that of `SiluGate`, in cycles in which it advances.
+
+    Parameters:
+        config: A configuration.
+
+    Members:
+        advance: In(1). Its registers take what is before them.
+        gate, up: In. Words.
+        value: Out. A word.
+        saturated: Out(1). It was clamped.
+    """
+
+    advance: Signal
+    gate: Signal
+    up: Signal
+    value: Signal
+    saturated: Signal
+
+    def __init__(self, config: Config):
+        self._vector = config.vector
+        word = signed(config.vector.word_bits)
+        super().__init__(
+            {
+                **{
+                    name: In(shape)
+                    for name, shape in (("advance", 1), ("gate", word), ("up", word))
+                },
+                **{name: Out(shape) for name, shape in (("value", word), ("saturated", 1))},
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        """Stage by stage, as `SiluGate` says."""
+        m = Module()
+        vector = self._vector
+        bits = vector.word_bits
+        fraction_bits = SIGMOID_FRACTION_BITS
+
+        def word(name: str) -> Signal:
+            return Signal(signed(bits), name=name)
+
+        # The argument's exponent.
+        gate, up = self.gate, self.up
+        gate_0, gate_1, up_0, up_1, up_2 = map(word, ("gate_0", "gate_1", "up_0", "up_1", "up_2"))
+        magnitude = Signal(bits)
+        argument_bits = fraction_bits + SIGMOID_WHOLE_BITS
+        argument = Signal(argument_bits)
+        size = Signal(bits + fraction_bits + 1)
+        exponent = Signal(argument_bits + 1)
+        m.d.comb += [
+            magnitude.eq(Mux(gate < 0, -gate, gate)),
+            size.eq(rounded(magnitude, vector.word_fraction_bits - fraction_bits)),
+            argument.eq(Mux(size[argument_bits:].any(), ~0, size)),
+        ]
+
+        # Two to the power of less it: -exponent = -whole + fraction.
+        m.submodules.power = power = PowerOfTwo(fraction_bits, SIGMOID_MANTISSA_BITS)
+        m.submodules.lines = lines = StraightLines(reciprocal_table(RECIPROCAL_BITS))
+        negated = Signal(argument_bits + 2)
+        whole = Signal(SIGMOID_WHOLE_BITS + 1)
+        moved = Signal(RECIPROCAL_BITS + 1)
+        sigmoid = Signal(RECIPROCAL_BITS + 1)
+        m.d.comb += [
+            negated.eq(-exponent),
+            power.fraction.eq(negated[:fraction_bits]),
+            whole.eq(-(negated.as_signed() >> fraction_bits)),
+            moved.eq(power.mantissa << RECIPROCAL_BITS - SIGMOID_MANTISSA_BITS + 1 >> whole),
+            lines.argument.eq(Mux(moved[-1], ~0, moved)),
+        ]
+
+        swished = Signal(signed(bits + 1))
+        shift = 2 * vector.word_fraction_bits - vector.gated_fraction_bits
+        half = bits // 2
+        lower = Signal(signed(bits + 1 + half + 1))
+        upper = Signal(signed(2 * bits + 1 - half))
+        exact = (upper << half) + lower
+        gated, saturated = clamped(m, rounded(exact, shift), bits, "gated")
+        with m.If(self.advance):
+            m.d.sync += [
+                exponent.eq(argument * LOG2_E >> LOG2_E_BITS),
+                gate_0.eq(gate),
+                up_0.eq(up),
+                sigmoid.eq(Mux(gate_0 < 0, (1 << RECIPROCAL_BITS) - lines.value, lines.value)),
+                gate_1.eq(gate_0),
+                up_1.eq(up_0),
+                swished.eq(rounded(gate_1 * sigmoid, RECIPROCAL_BITS)),
+                up_2.eq(up_1),
+                lower.eq(swished * up_2[:half]),
+                upper.eq(swished * (up_2 >> half)),
+                self.value.eq(gated),
+                self.saturated.eq(saturated),
+            ]
+        return m
 
 
 class SiluGate(wiring.Component):
@@ -65,7 +165,7 @@ class SiluGate(wiring.Component):
 
     def __init__(self, config: Config, lanes: int = 1):
         check_lanes(lanes)
-        self._vector = config.vector
+        self._config = config
         self._lanes = lanes
         super().__init__(
             {
@@ -79,72 +179,19 @@ class SiluGate(wiring.Component):
         """A lane beside the other."""
         m = Module()
         advance = move_together(m, self)
-        result = Signal(Words(self._vector.word_bits, self._lanes))
+        given, result = self.i.payload, self.o.payload
         lasts = [Signal(name=f"last_{stage}") for stage in range(self.latency)]
-        m.d.comb += [self.o.payload.eq(result), self.o.payload.last.eq(lasts[-1])]
+        m.d.comb += result.last.eq(lasts[-1])
         for lane in range(self._lanes):
-            self._lane(m, advance, lane, result)
+            m.submodules[f"lane_{lane}"] = each = GatedLane(self._config)
+            m.d.comb += [
+                each.advance.eq(advance),
+                each.gate.eq(given.gates[lane]),
+                each.up.eq(given.ups[lane]),
+                result.values[lane].eq(each.value),
+                result.saturated[lane].eq(each.saturated),
+            ]
         with m.If(advance):
-            m.d.sync += lasts[0].eq(self.i.payload.last)
+            m.d.sync += lasts[0].eq(given.last)
             m.d.sync += [lasts[stage].eq(lasts[stage - 1]) for stage in range(1, self.latency)]
         return m
-
-    def _lane(self, m: Module, advance: Signal, lane: int, result) -> None:
-        vector = self._vector
-        bits = vector.word_bits
-        fraction_bits = SIGMOID_FRACTION_BITS
-
-        def word(name: str) -> Signal:
-            return Signal(signed(bits), name=f"{name}_{lane}")
-
-        # The argument's exponent.
-        gate, up = self.i.payload.gates[lane], self.i.payload.ups[lane]
-        gate_0, gate_1, up_0, up_1, up_2 = map(word, ("gate_0", "gate_1", "up_0", "up_1", "up_2"))
-        magnitude = Signal(bits, name=f"magnitude_{lane}")
-        argument_bits = fraction_bits + SIGMOID_WHOLE_BITS
-        argument = Signal(argument_bits, name=f"argument_{lane}")
-        size = Signal(bits + fraction_bits + 1, name=f"size_{lane}")
-        exponent = Signal(argument_bits + 1, name=f"exponent_{lane}")
-        m.d.comb += [
-            magnitude.eq(Mux(gate < 0, -gate, gate)),
-            size.eq(rounded(magnitude, vector.word_fraction_bits - fraction_bits)),
-            argument.eq(Mux(size[argument_bits:].any(), ~0, size)),
-        ]
-
-        # Two to the power of less it: -exponent = -whole + fraction.
-        m.submodules[f"power_{lane}"] = power = PowerOfTwo(fraction_bits, SIGMOID_MANTISSA_BITS)
-        m.submodules[f"lines_{lane}"] = lines = StraightLines(reciprocal_table(RECIPROCAL_BITS))
-        negated = Signal(argument_bits + 2, name=f"negated_{lane}")
-        whole = Signal(SIGMOID_WHOLE_BITS + 1, name=f"whole_{lane}")
-        moved = Signal(RECIPROCAL_BITS + 1, name=f"moved_{lane}")
-        sigmoid = Signal(RECIPROCAL_BITS + 1, name=f"sigmoid_{lane}")
-        m.d.comb += [
-            negated.eq(-exponent),
-            power.fraction.eq(negated[:fraction_bits]),
-            whole.eq(-(negated.as_signed() >> fraction_bits)),
-            moved.eq(power.mantissa << RECIPROCAL_BITS - SIGMOID_MANTISSA_BITS + 1 >> whole),
-            lines.argument.eq(Mux(moved[-1], ~0, moved)),
-        ]
-
-        swished = Signal(signed(bits + 1), name=f"swished_{lane}")
-        shift = 2 * vector.word_fraction_bits - vector.gated_fraction_bits
-        half = bits // 2
-        lower = Signal(signed(bits + 1 + half + 1), name=f"lower_{lane}")
-        upper = Signal(signed(2 * bits + 1 - half), name=f"upper_{lane}")
-        exact = (upper << half) + lower
-        gated, saturated = clamped(m, rounded(exact, shift), bits, f"gated_{lane}")
-        with m.If(advance):
-            m.d.sync += [
-                exponent.eq(argument * LOG2_E >> LOG2_E_BITS),
-                gate_0.eq(gate),
-                up_0.eq(up),
-                sigmoid.eq(Mux(gate_0 < 0, (1 << RECIPROCAL_BITS) - lines.value, lines.value)),
-                gate_1.eq(gate_0),
-                up_1.eq(up_0),
-                swished.eq(rounded(gate_1 * sigmoid, RECIPROCAL_BITS)),
-                up_2.eq(up_1),
-                lower.eq(swished * up_2[:half]),
-                upper.eq(swished * (up_2 >> half)),
-                result.values[lane].eq(gated),
-                result.saturated[lane].eq(saturated),
-            ]

@@ -7,6 +7,7 @@ from amaranth.utils import ceil_log2
 
 from neardecode.config import Config
 from neardecode.config.vector import NORM_UNIT_BITS, NORM_WEIGHT_BITS, RECIPROCAL_BITS
+from neardecode.lib.once import once
 from neardecode.vector.inverse import Factor, Inverse
 from neardecode.vector.stages import Elements, Words, check_lanes, clamped, move_together
 
@@ -137,6 +138,85 @@ class WeightedElements(data.StructLayout):
         )
 
 
+@once
+class NormalisedLane(wiring.Component):
+    """An element times its vector's factor, rounded, times its weight.
+
+    Latency: 4 cycles in which it advances.
+
+    Parameters:
+        config, exponent_bits: As `Normalise`.
+
+    Members:
+        advance: In(1). Its registers take what is before them.
+        given: In. A word.
+        factor: In. The vector's.
+        weight: In. The element's.
+        exponent: In. Of the factor, one stage later.
+        places: In. The weight's fraction bits, three stages later.
+        value: Out. A word.
+        saturated: Out(1). It was clamped.
+    """
+
+    advance: Signal
+    given: Signal
+    factor: Signal
+    weight: Signal
+    exponent: Signal
+    places: Signal
+    value: Signal
+    saturated: Signal
+
+    def __init__(self, config: Config, exponent_bits: int):
+        self._vector = config.vector
+        word = signed(config.vector.word_bits)
+        super().__init__(
+            {
+                "advance": In(1),
+                "given": In(word),
+                "factor": In(Factor(exponent_bits)["value"].shape),
+                "weight": In(signed(NORM_WEIGHT_BITS)),
+                "exponent": In(exponent_bits),
+                "places": In(WEIGHT_FRACTION_BITS),
+                "value": Out(word),
+                "saturated": Out(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        """Product, shift, product, shift."""
+        m = Module()
+        bits, word_fraction_bits = self._vector.word_bits, self._vector.word_fraction_bits
+        product_bits = bits + RECIPROCAL_BITS + 1
+        product = Signal(signed(product_bits))
+        unit = Signal(signed(NORM_UNIT_BITS + 2))
+        weighted = Signal(signed(NORM_UNIT_BITS + 2 + NORM_WEIGHT_BITS))
+        weights = [Signal(signed(NORM_WEIGHT_BITS), name=f"weight_{stage}") for stage in (0, 1)]
+        # An element is at most the root of its own square, so that a unit is at most 1. The
+        # product moves to the right by RECIPROCAL_BITS + exponent - NORM_UNIT_BITS: first left
+        # by so many that the rest is never negative.
+        guard = NORM_UNIT_BITS - RECIPROCAL_BITS
+        moved = Signal(signed(product_bits + guard + 1))
+        m.d.comb += moved.eq((product << guard + 1) >> self.exponent)
+        word, saturated = clamped(
+            m,
+            ((weighted << word_fraction_bits + 1) >> (self.places + NORM_UNIT_BITS)) + 1 >> 1,
+            bits,
+            "word",
+        )
+        with m.If(self.advance):
+            m.d.sync += [
+                product.eq(self.given * self.factor),
+                weights[0].eq(self.weight),
+                unit.eq((moved + 1) >> 1),
+                weights[1].eq(weights[0]),
+                weighted.eq(unit * weights[1]),
+                self.value.eq(word),
+                self.saturated.eq(saturated),
+            ]
+        return m
+
+
 class Normalise(wiring.Component):
     """Elements times their vector's factor, rounded to `NORM_UNIT_BITS`, times weights.
 
@@ -182,19 +262,16 @@ class Normalise(wiring.Component):
         )
 
     def elaborate(self, platform) -> Module:
-        """Product, shift, product, shift."""
+        """A lane beside the other."""
         m = Module()
-        bits = self._config.vector.word_bits
-        word_fraction_bits = self._config.vector.word_fraction_bits
-        given, factor = self.i.payload, self.factors.payload
+        given, factor, result = self.i.payload, self.factors.payload, self.o.payload
         advance = move_together(m, self, waits=~self.factors.valid)
         m.d.comb += self.factors.ready.eq(self.i.valid & self.i.ready & given.last)
 
         exponent = Signal(self._exponent_bits)
         places = [Signal(WEIGHT_FRACTION_BITS, name=f"places_{stage}") for stage in range(3)]
         lasts = [Signal(name=f"last_{stage}") for stage in range(self.latency)]
-        result = Signal(Words(bits, self._lanes))
-        m.d.comb += [self.o.payload.eq(result), self.o.payload.last.eq(lasts[-1])]
+        m.d.comb += result.last.eq(lasts[-1])
         with m.If(advance):
             m.d.sync += [
                 exponent.eq(factor.exponent),
@@ -204,35 +281,15 @@ class Normalise(wiring.Component):
             m.d.sync += [places[stage].eq(places[stage - 1]) for stage in (1, 2)]
             m.d.sync += [lasts[stage].eq(lasts[stage - 1]) for stage in (1, 2, 3)]
         for lane in range(self._lanes):
-            product_bits = bits + RECIPROCAL_BITS + 1
-            product = Signal(signed(product_bits), name=f"product_{lane}")
-            unit = Signal(signed(NORM_UNIT_BITS + 2), name=f"unit_{lane}")
-            weighted = Signal(
-                signed(NORM_UNIT_BITS + 2 + NORM_WEIGHT_BITS), name=f"weighted_{lane}"
-            )
-            weights = [
-                Signal(signed(NORM_WEIGHT_BITS), name=f"weight_{stage}_{lane}") for stage in (0, 1)
+            m.submodules[f"lane_{lane}"] = each = NormalisedLane(self._config, self._exponent_bits)
+            m.d.comb += [
+                each.advance.eq(advance),
+                each.given.eq(given.values[lane]),
+                each.factor.eq(factor.value),
+                each.weight.eq(given.weights[lane]),
+                each.exponent.eq(exponent),
+                each.places.eq(places[2]),
+                result.values[lane].eq(each.value),
+                result.saturated[lane].eq(each.saturated),
             ]
-            # An element is at most the root of its own square, so that a unit is at most 1. The
-            # product moves to the right by RECIPROCAL_BITS + exponent - NORM_UNIT_BITS: first left
-            # by so many that the rest is never negative.
-            guard = NORM_UNIT_BITS - RECIPROCAL_BITS
-            moved = Signal(signed(product_bits + guard + 1), name=f"moved_{lane}")
-            m.d.comb += moved.eq((product << guard + 1) >> exponent)
-            word, saturated = clamped(
-                m,
-                ((weighted << word_fraction_bits + 1) >> (places[2] + NORM_UNIT_BITS)) + 1 >> 1,
-                bits,
-                f"word_{lane}",
-            )
-            with m.If(advance):
-                m.d.sync += [
-                    product.eq(given.values[lane] * factor.value),
-                    weights[0].eq(given.weights[lane]),
-                    unit.eq((moved + 1) >> 1),
-                    weights[1].eq(weights[0]),
-                    weighted.eq(unit * weights[1]),
-                    result.values[lane].eq(word),
-                    result.saturated[lane].eq(saturated),
-                ]
         return m

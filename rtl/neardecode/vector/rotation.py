@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from neardecode.config import Config
 from neardecode.config.vector import TURN_BITS
+from neardecode.lib.once import once
 from neardecode.vector.stages import Words, check_lanes, clamped, move_together, rounded
 
 __all__ = ["Pairs", "Rotation"]
@@ -32,6 +33,76 @@ class Pairs(data.StructLayout):
                 "last": unsigned(1),
             }
         )
+
+
+@once
+class TurnedPair(wiring.Component):
+    """Turns a pair of elements: four products, then two sums.
+
+    Latency: 2 cycles in which it advances.
+
+    Parameters:
+        config, key_fraction_bits, query_fraction_bits: As `Rotation`.
+
+    Members:
+        advance: In(1). Its registers take what is before them.
+        given: In(a pair of words).
+        cosine, sine: In. Of its turn.
+        key: In(1). The products in the registers are of keys.
+        values: Out(a pair of words).
+        saturated: Out(2). A bit each: it was clamped.
+    """
+
+    advance: Signal
+    given: data.View
+    cosine: Signal
+    sine: Signal
+    key: Signal
+    values: data.View
+    saturated: Signal
+
+    def __init__(self, config: Config, key_fraction_bits: int, query_fraction_bits: int):
+        self._bits = config.vector.word_bits
+        self._key_fraction_bits = key_fraction_bits
+        self._query_fraction_bits = query_fraction_bits
+        pair = data.ArrayLayout(signed(self._bits), 2)
+        super().__init__(
+            {
+                "advance": In(1),
+                "given": In(pair),
+                "cosine": In(signed(TURN_BITS)),
+                "sine": In(signed(TURN_BITS)),
+                "key": In(1),
+                "values": Out(pair),
+                "saturated": Out(2),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        """Products, sums."""
+        m = Module()
+        even, odd = self.given
+        factors = ((even, self.cosine), (odd, self.sine), (even, self.sine), (odd, self.cosine))
+        bits = self._bits
+        products = [
+            Signal(signed(bits + TURN_BITS), name=f"product_{number}")
+            for number in range(len(factors))
+        ]
+        with m.If(self.advance):
+            m.d.sync += [
+                product.eq(a * b) for product, (a, b) in zip(products, factors, strict=True)
+            ]
+        sums = (products[0] - products[1], products[2] + products[3])
+        for half, exact in enumerate(sums):
+            chosen = Signal(signed(bits + TURN_BITS + 2), name=f"turned_{half}")
+            with m.If(self.key):
+                m.d.comb += chosen.eq(rounded(exact, self._key_fraction_bits))
+            with m.Else():
+                m.d.comb += chosen.eq(rounded(exact, self._query_fraction_bits))
+            word, saturated = clamped(m, chosen, bits, f"word_{half}")
+            with m.If(self.advance):
+                m.d.sync += [self.values[half].eq(word), self.saturated[half].eq(saturated)]
+        return m
 
 
 class Rotation(wiring.Component):
@@ -90,39 +161,29 @@ class Rotation(wiring.Component):
         )
 
     def elaborate(self, platform) -> Module:
-        """Four products a pair, then two sums."""
+        """A pair beside the other."""
         m = Module()
-        bits = self._config.vector.word_bits
         advance = move_together(m, self)
-        given, result = self.i.payload, Signal(Words(bits, self._lanes))
-        key, last = Signal(), Signal()
-        m.d.comb += self.o.payload.eq(result)
+        given, result = self.i.payload, self.o.payload
+        key, last, ended = Signal(), Signal(), Signal()
+        m.d.comb += result.last.eq(ended)
         for pair in range(self._lanes // 2):
-            even, odd = given.values[2 * pair], given.values[2 * pair + 1]
-            cosine, sine = given.cosines[pair], given.sines[pair]
-            factors = ((even, cosine), (odd, sine), (even, sine), (odd, cosine))
-            products = [
-                Signal(signed(bits + TURN_BITS), name=f"product_{pair}_{number}")
-                for number in range(len(factors))
+            both = slice(2 * pair, 2 * pair + 2)
+            m.submodules[f"pair_{pair}"] = turned = TurnedPair(
+                self._config, self._key_fraction_bits, self._query_fraction_bits
+            )
+            m.d.comb += [
+                turned.advance.eq(advance),
+                turned.key.eq(key),
+                turned.cosine.eq(given.cosines[pair]),
+                turned.sine.eq(given.sines[pair]),
+                result.saturated[both].eq(turned.saturated),
             ]
-            with m.If(advance):
-                m.d.sync += [
-                    product.eq(a * b) for product, (a, b) in zip(products, factors, strict=True)
+            for half, lane in enumerate(range(self._lanes)[both]):
+                m.d.comb += [
+                    turned.given[half].eq(given.values[lane]),
+                    result.values[lane].eq(turned.values[half]),
                 ]
-            sums = (products[0] - products[1], products[2] + products[3])
-            for half, exact in enumerate(sums):
-                lane = 2 * pair + half
-                chosen = Signal(signed(bits + TURN_BITS + 2), name=f"turned_{lane}")
-                with m.If(key):
-                    m.d.comb += chosen.eq(rounded(exact, self._key_fraction_bits))
-                with m.Else():
-                    m.d.comb += chosen.eq(rounded(exact, self._query_fraction_bits))
-                word, saturated = clamped(m, chosen, bits, f"word_{lane}")
-                with m.If(advance):
-                    m.d.sync += [
-                        result.values[lane].eq(word),
-                        result.saturated[lane].eq(saturated),
-                    ]
         with m.If(advance):
-            m.d.sync += [key.eq(given.key), last.eq(given.last), result.last.eq(last)]
+            m.d.sync += [key.eq(given.key), last.eq(given.last), ended.eq(last)]
         return m

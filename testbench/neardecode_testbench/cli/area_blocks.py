@@ -11,7 +11,7 @@ from neardecode_testbench.report.areas import short_title
 
 __all__ = ["STANDARD", "SWEEPS", "Size", "measured"]
 
-DEPTHS = {"chip": 3, "token_chip": 3, "token_decoder": 2, "channel_controller": 1}
+DEPTHS = {"chip": 3, "token_chip": 3, "token_decoder": 3, "channel_controller": 1}
 """Blocks that are a sum over so many levels of their hierarchy; others are one unit."""
 
 
