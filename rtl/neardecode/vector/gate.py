@@ -62,11 +62,11 @@ class GatedLane(wiring.Component):
         word = signed(config.vector.word_bits)
         super().__init__(
             {
-                **{
-                    name: In(shape)
-                    for name, shape in (("advance", 1), ("gate", word), ("up", word))
-                },
-                **{name: Out(shape) for name, shape in (("value", word), ("saturated", 1))},
+                "advance": In(1),
+                "gate": In(word),
+                "up": In(word),
+                "value": Out(word),
+                "saturated": Out(1),
             }
         )
 
