@@ -22,7 +22,7 @@ from neardecode.config.decoder import KEY_TURN_FRACTION_BITS, Decoder
 from neardecode.config.fabric import Fabric
 from neardecode.config.flash import Ecc, Flash, Host, Repair
 from neardecode.config.formats import BLOCK_ELEMENTS, BlockFormat, PageLayout, page_layout
-from neardecode.config.kv import Kv, KvMap
+from neardecode.config.kv import MOST_TILES_AHEAD, Kv, KvMap
 from neardecode.config.link import Protection
 from neardecode.config.models import Config, Decode
 from neardecode.config.off_stack import OffStack
@@ -35,6 +35,7 @@ from neardecode.config.vector import Vector
 __all__ = [
     "BLOCK_ELEMENTS",
     "KEY_TURN_FRACTION_BITS",
+    "MOST_TILES_AHEAD",
     "PRESETS",
     "TAG_BITS",
     "AttentionCause",

@@ -8,7 +8,10 @@ from pydantic import Field
 from neardecode.config.formats import BLOCK_ELEMENTS, PageLayout
 from neardecode.config.section import Section
 
-__all__ = ["Kv", "KvMap"]
+__all__ = ["MOST_TILES_AHEAD", "Kv", "KvMap"]
+
+MOST_TILES_AHEAD = 64
+"""The most that `Kv.tiles_ahead` may be."""
 
 
 class Kv(Section):
@@ -19,7 +22,7 @@ class Kv(Section):
     hot_pages: Annotated[int, Field(ge=1)] = 2
     """Where it is tiered, pages of keys, and as many of values, that stay in a vault; a multiple of
     the pages of a tile."""
-    tiles_ahead: Annotated[int, Field(ge=2, le=64)] = 4
+    tiles_ahead: Annotated[int, Field(ge=2, le=MOST_TILES_AHEAD)] = 4
     """Tiles of keys or values whose pages may be asked for ahead."""
 
 

@@ -36,7 +36,7 @@ class GatePairs(data.StructLayout):
 
 
 @once
-class GatedLane(wiring.Component):
+class SiluLane(wiring.Component):
     """One gate's product.
 
     Latency: that of `SiluGate`, in cycles in which it advances.
@@ -183,7 +183,7 @@ class SiluGate(wiring.Component):
         lasts = [Signal(name=f"last_{stage}") for stage in range(self.latency)]
         m.d.comb += result.last.eq(lasts[-1])
         for lane in range(self._lanes):
-            m.submodules[f"lane_{lane}"] = each = GatedLane(self._config)
+            m.submodules[f"lane_{lane}"] = each = SiluLane(self._config)
             m.d.comb += [
                 each.advance.eq(advance),
                 each.gate.eq(given.gates[lane]),

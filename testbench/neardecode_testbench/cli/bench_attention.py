@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from rich.table import Table
 
-from neardecode.config import BlockFormat, Config, Host, load
+from neardecode.config import MOST_TILES_AHEAD, BlockFormat, Config, Host, load
 from neardecode_testbench.cli.bench import commands
 from neardecode_testbench.cli.errors import InputError
 from neardecode_testbench.cli.output import JsonOption, check_writable, console, write_json
@@ -47,8 +47,6 @@ LEAST_ROWS = 1024
 """Pages of a vault's bank while it is measured, where more are not needed."""
 EVICTED_AT_A_TIME = 64
 """Pages under way to flash, so that their blocks are erased at the same time."""
-MOST_AHEAD = 64
-"""The most that `Kv.tiles_ahead` may be."""
 Placement = Literal["stack", "flash", "tiered"]
 
 
@@ -246,7 +244,7 @@ def _made(
         host = flash["host"] = flash["host"] or Host(units=EVICTED_AT_A_TIME).model_dump()
         # What is asked for ahead lasts for a sense.
         sense = settings.sense_cycles // settings.flash.page_beats
-        tables["kv"]["tiles_ahead"] = min(MOST_AHEAD, max(tables["kv"]["tiles_ahead"], sense))
+        tables["kv"]["tiles_ahead"] = min(MOST_TILES_AHEAD, max(tables["kv"]["tiles_ahead"], sense))
         banks = flash["dies"] * flash["banks_a_die"]
         least = max(host["zones"] * host["pages_a_block"], _power_of_two(pages / banks))
         flash["pages_a_bank"] = min(flash["pages_a_bank"], least)

@@ -59,11 +59,11 @@ class Channel:
         """When the slice takes the next command, if that is known."""
         pages = self._pages
         accepted = pages.accepted
-        if pages.taken == pages.asked - 1:
-            # The last one is taken where runs are split into pages, in front of the queues.
-            accepted = max(pages.last_asked, pages.queried)
-        elif pages.taken < pages.asked:
+        if pages.left > 1:
             return None
+        if pages.left:
+            # The last one is taken where runs are split into pages, in front of the queues.
+            accepted = pages.last_free
         waits = self._commands - self._commands_ahead
         if waits >= len(self._ends):
             return None

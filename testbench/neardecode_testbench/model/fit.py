@@ -5,7 +5,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from neardecode.config import BLOCK_ELEMENTS, BlockFormat, Config, ConfigError, table_row_beats
+from neardecode.config import (
+    BLOCK_ELEMENTS,
+    MOST_TILES_AHEAD,
+    BlockFormat,
+    Config,
+    ConfigError,
+    table_row_beats,
+)
 from neardecode_testbench.model.program import Program, program_of
 from neardecode_testbench.model.shapes import Shape
 
@@ -14,8 +21,6 @@ __all__ = ["Fitted", "fit"]
 DESCRIPTORS_A_LAYER = 11
 DESCRIPTORS_BESIDE = 5
 EXCHANGES_A_LAYER = 3
-MOST_AHEAD = 64
-"""The most that `Kv.tiles_ahead` may be."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,7 @@ def fit(
     in_flash = config.kv.placement == "flash"
     if in_flash:
         ahead = -(-config.sense_cycles // config.flash.page_beats)
-        grow("kv", "tiles_ahead", min(MOST_AHEAD, ahead))
+        grow("kv", "tiles_ahead", min(MOST_TILES_AHEAD, ahead))
     try:
         fitted = Config.model_validate(tables)
         program = program_of(part, fitted, context)

@@ -1,10 +1,9 @@
 """A flash channel in a vault's place: keys and values read out of it beat by beat."""
 
 from collections import deque
-from collections.abc import Sequence
 
 from neardecode.config import Config
-from neardecode_testbench.model.pages import Page, Pages
+from neardecode_testbench.model.pages import Pages
 from neardecode_testbench.model.vault import PageRead
 
 __all__ = ["FlashReads"]
@@ -63,8 +62,7 @@ class FlashReads:
 
     def _free(self) -> int:
         """When a run is taken: with the last page of the one before, at the soonest."""
-        pages = self._pages
-        return pages.queried if pages.taken == pages.asked else NEVER
+        return NEVER if self._pages.left else self._pages.queried
 
     def _take(self, now: int) -> None:
         """A run that is asked for."""
@@ -78,16 +76,12 @@ class FlashReads:
         self._runs.append((request, request.pages))
         self._pages.ask(range(request.page, request.page + request.pages), now)
 
-    def _oldest(self) -> tuple[Page, int] | None:
-        reads: Sequence[tuple[Page, int]] = self._pages.reads
-        return reads[0] if reads else None
-
     def _there(self) -> int:
         """When the next beat is in its buffer, as far as that is known."""
-        oldest = self._oldest()
-        if oldest is None or oldest[0].present is None:
+        if not self._pages.reads:
             return NEVER
-        return max(oldest[0].present, oldest[1]) + self._beat
+        page, soonest = self._pages.reads[0]
+        return NEVER if page.present is None else max(page.present, soonest) + self._beat
 
     def _read(self, now: int) -> None:
         """A beat goes to the output's register."""

@@ -46,8 +46,6 @@ class Pages:
 
     Attributes:
         reads: Pages that were taken and are to be read, each with when it is there at the soonest.
-        asked: Pages that were asked for.
-        taken: How many of them were taken.
         accepted: When the latest that was taken stood in front of the queues.
         queried: When the one behind it may be taken there.
     """
@@ -58,9 +56,7 @@ class Pages:
         self._banks, self._beats = flash.banks, flash.page_beats
         self._sense_cycles = config.sense_cycles
         self.reads: deque[tuple[Page, int]] = deque()
-        self.asked = self.taken = 0
         self.accepted = self.queried = LONG_AGO
-        self.last_asked = LONG_AGO
         self._asked: deque[tuple[int, int]] = deque()
         # Of each bank when its latest pages were sensed, its two newest pages, those that wait to
         # be sensed with the pages two places before them, and when it and its register are free.
@@ -85,7 +81,6 @@ class Pages:
     def ask(self, numbers: Sequence[int], asked: int) -> None:
         """Pages one after the other, from a cycle on."""
         self._asked += [(number, asked) for number in numbers]
-        self.asked, self.last_asked = self.asked + len(numbers), asked
         self._advance()
 
     def served(self, page: Page, served: int) -> None:
@@ -102,6 +97,16 @@ class Pages:
         self._advance()
 
     @property
+    def left(self) -> int:
+        """Pages that were asked for and are not taken."""
+        return len(self._asked)
+
+    @property
+    def last_free(self) -> int:
+        """When the last page that is left stands in front of the queues, if it is the only one."""
+        return max(self._asked[-1][1], self.queried)
+
+    @property
     def bus_next(self) -> int:
         """When the next page is chosen for the bus, as far as that is known."""
         if not self._crossing:
@@ -115,7 +120,7 @@ class Pages:
                 pass
             while self._banks_to_look_at:
                 self._sense(self._banks_to_look_at.pop())
-            if self.bus_next > min(self._until, NEVER - 1):
+            if not self._crossing or self.bus_next > self._until:
                 return
             self._cross()
 
@@ -158,7 +163,6 @@ class Pages:
         page.readers += 1
         self.reads.append((page, self.queried - 1 + HIT))
         self._asked.popleft()
-        self.taken += 1
         return True
 
     def _sense(self, bank: int) -> None:
